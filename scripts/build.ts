@@ -1,0 +1,129 @@
+/**
+ * Builds the binary: esbuild makes one file of the program, `deno compile` puts it into Deno's runtime.
+ *
+ *   deno task build         for this machine, at dist/sallyport
+ *   deno task build --all   for Linux, macOS and Windows, at dist/sallyport-<target>
+ *
+ * With DENORT_BIN set, that runtime is used (for machines that cannot reach Deno's own host); it must
+ * be one for the target. It is stripped of its symbols first where `strip` is there: a fifth less.
+ */
+import { build, type Plugin } from "esbuild";
+import { copyFile, mkdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const DIST = join(ROOT, "dist");
+const BUNDLE = join(DIST, "sallyport.js");
+
+const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+];
+
+/**
+ * What the program may do; everything else is refused to it and to every library in it. It connects
+ * and listens, reads and writes files that its user names, reads its environment, and asks the system
+ * for the home directory and the user's number. It runs no program and loads no native code.
+ */
+const PERMISSIONS = [
+  "--no-prompt",
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env",
+  "--allow-sys=homedir,uid",
+];
+
+/** ssh2 looks for native add-ons and goes on without: they are made to be missing. */
+const noNativeCode: Plugin = {
+  name: "no-native-code",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: "native" }));
+    onLoad({ filter: /.*/, namespace: "native" }, ({ path }) => ({
+      contents: `throw new Error(${JSON.stringify(`no native code here: ${path}`)})`,
+      loader: "js",
+    }));
+  },
+};
+
+/** Makes dist/sallyport.js, which Deno also runs by itself. */
+async function bundle(): Promise<void> {
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: ["src/main.ts"],
+    outfile: BUNDLE,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "esnext",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: "none",
+    logLevel: "warning",
+    plugins: [noNativeCode],
+    banner: {
+      js: 'import{createRequire as __cr}from"node:module";' +
+        'const require=__cr(import.meta.url),__dirname="/",__filename="/sallyport.js";',
+    },
+  });
+}
+
+async function compile(output: string, target?: string): Promise<boolean> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["compile", "--quiet", "--no-check", "--no-lock", "--no-config", "--no-npm"],
+      ...PERMISSIONS,
+      ...(target ? ["--target", target] : []),
+      ...["--output", output, BUNDLE],
+    ],
+    cwd: DIST,
+    env: process.env.DENORT_BIN ? { DENORT_BIN: await stripped(process.env.DENORT_BIN) } : {},
+    stdin: "null",
+  }).output().then(({ success, stderr }) => {
+    if (!success) console.error(new TextDecoder().decode(stderr).trim());
+    return { success };
+  });
+  return success;
+}
+
+/** A copy of the runtime without symbols, or the runtime itself where it cannot be stripped. */
+async function stripped(denort: string): Promise<string> {
+  if (process.platform !== "linux") return denort;
+  const copy = join(DIST, "denort");
+  await copyFile(denort, copy);
+  try {
+    const { success } = await new Deno.Command("strip", { args: [copy], stderr: "null" }).output();
+    if (success) return copy;
+  } catch {
+    // There is no strip: the binary is larger, that is all.
+  }
+  return denort;
+}
+
+async function main(all: boolean): Promise<number> {
+  await mkdir(DIST, { recursive: true });
+  await bundle();
+  const failed: string[] = [];
+  const wanted: (string | undefined)[] = all ? TARGETS : [undefined];
+  for (const target of wanted) {
+    const output = join(DIST, target ? `sallyport-${target}` : "sallyport");
+    if (await compile(output, target)) {
+      const file = await stat(output).catch(() => stat(`${output}.exe`));
+      console.log(`${output}  ${(file.size / 1e6).toFixed(1)} MB`);
+    } else {
+      failed.push(target ?? "this machine");
+    }
+  }
+  await rm(join(DIST, "denort"), { force: true });
+  if (failed.length === 0) return 0;
+  console.error(`not built for: ${failed.join(", ")}`);
+  console.error("deno compile downloads the target's runtime; offline, give one in DENORT_BIN");
+  return 1;
+}
+
+process.exit(await main(process.argv.includes("--all")));

@@ -1,0 +1,134 @@
+/**
+ * What a gateway does with each channel, from top to bottom: mtls → route → forward. One instance
+ * serves the certificates of one registration; after a renewal there is a new one.
+ */
+import type { Duplex } from "node:stream";
+import { type Dial, dial } from "../egress/dial.ts";
+import { asSallyportError, SallyportError } from "../errors.ts";
+import { handlers } from "../forward/table.ts";
+import type { KubernetesFiles } from "../forward/kubernetes.ts";
+import { logger } from "../log.ts";
+import { MtlsAcceptor, type VerifiedStream } from "./mtls.ts";
+import { readRoute, type Route } from "./route.ts";
+
+const log = logger("channel");
+
+/** How a gateway's channels are served. */
+export interface ChannelServerOptions {
+  /** From the registration, PEM. */
+  pki: { serverCertificate: string; serverPrivateKey: string; clientCertificateChain: string };
+  /** @default egress/dial.ts */
+  dial?: Dial;
+  /** Time for a TLS handshake, ms. @default 10,000 */
+  handshakeTimeout?: number;
+  /** Time for connecting to a target, ms. @default 30,000 */
+  connectTimeout?: number;
+  kubernetes?: KubernetesFiles;
+}
+
+/** Counts over the life of a channel server. */
+export interface ChannelCounts {
+  /** Channels being served now, handshakes included. */
+  open: number;
+  served: number;
+  failed: number;
+  /** Bytes from the platform to targets, and back. */
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/** Serves channels until it is closed. */
+export class ChannelServer {
+  readonly counts: ChannelCounts = { open: 0, served: 0, failed: 0, bytesIn: 0, bytesOut: 0 };
+  readonly #acceptor: MtlsAcceptor;
+  readonly #options: ChannelServerOptions;
+  readonly #stop = new AbortController();
+  readonly #serving = new Set<Promise<void>>();
+  #nextId = 1;
+
+  private constructor(acceptor: MtlsAcceptor, options: ChannelServerOptions) {
+    this.#acceptor = acceptor;
+    this.#options = options;
+  }
+
+  /** Throws `key-malformed` if the registration's key and certificate do not fit. */
+  static async open(options: ChannelServerOptions): Promise<ChannelServer> {
+    const { pki, handshakeTimeout } = options;
+    const acceptor = await MtlsAcceptor.open({ ...pki, handshakeTimeout });
+    return new ChannelServer(acceptor, options);
+  }
+
+  /** Takes a channel and serves it; never throws, the outcome is logged and counted. */
+  accept(channel: Duplex): void {
+    if (this.#stop.signal.aborted) return void channel.destroy();
+    const serving = this.#serve(channel, this.#nextId++)
+      .finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
+  }
+
+  /** Lets channels that are being served end by themselves; resolves when none is left. */
+  async drain(): Promise<void> {
+    while (this.#serving.size > 0) await Promise.all(this.#serving);
+  }
+
+  /** Ends every channel and frees everything. */
+  async close(): Promise<void> {
+    this.#stop.abort(new SallyportError("aborted", "the gateway is stopping"));
+    await this.drain();
+    this.#acceptor.close();
+  }
+
+  async #serve(channel: Duplex, id: number): Promise<void> {
+    const { counts } = this;
+    counts.open++;
+    const started = performance.now();
+    let route: Route | undefined;
+    try {
+      const verified = await this.#acceptor.accept(channel, this.#stop.signal);
+      route = routeOf(verified);
+      log.info("channel {id} open: {mode} to {target} for {actor}", describe(id, route));
+      const { bytesIn, bytesOut } = await handlers[route.mode](verified.stream, route, {
+        dial: this.#options.dial ?? dial,
+        signal: this.#stop.signal,
+        connectTimeout: this.#options.connectTimeout,
+        kubernetes: this.#options.kubernetes,
+      });
+      counts.bytesIn += bytesIn;
+      counts.bytesOut += bytesOut;
+      counts.served++;
+      const ms = Math.round(performance.now() - started);
+      log.info("channel {id} closed: {bytesIn} bytes in, {bytesOut} out, {ms} ms", {
+        id,
+        bytesIn,
+        bytesOut,
+        ms,
+      });
+    } catch (error) {
+      counts.failed++;
+      const { code, message } = asSallyportError(error);
+      log.warn("channel {id} failed: {message}", { id, code, message });
+    } finally {
+      counts.open--;
+    }
+  }
+}
+
+/** The stream has no other owner yet, so it is destroyed here if it leads nowhere. */
+function routeOf({ stream, alpn, certificate }: VerifiedStream): Route {
+  try {
+    return readRoute(alpn, certificate);
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+}
+
+function describe(id: number, { mode, target, actor, serial }: Route): Record<string, unknown> {
+  return {
+    id,
+    mode,
+    target: target ? `${target.host}:${target.port}` : "the gateway itself",
+    actor: `${actor.type} ${actor.id ?? ""}`.trim(),
+    serial,
+  };
+}

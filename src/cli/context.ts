@@ -1,0 +1,15 @@
+/** What a command is given by whoever runs it: main.ts, or a test. */
+
+/** The world around a command. */
+export interface CommandContext {
+  /** Prints a result, with a newline, to standard output. */
+  out(text: string): void;
+  /** Prints a remark or an error, with a newline, to standard error. */
+  err(text: string): void;
+  env: Record<string, string | undefined>;
+  /** Aborts when the program is told to stop. */
+  signal: AbortSignal;
+}
+
+/** A command whose arguments have been read; gives the exit status. */
+export type Action = (context: CommandContext) => Promise<number>;

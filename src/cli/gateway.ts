@@ -1,0 +1,73 @@
+/** `sallyport gateway start` */
+import { object, or } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { map, optional } from "@optique/core/modifiers";
+import { argument, command } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
+import { readAuth, secretOf } from "../config/auth.ts";
+import { stateDirectory } from "../config/directories.ts";
+import { gatewaySettings } from "../config/gateway.ts";
+import type { Loaded } from "../config/load.ts";
+import type { Auth } from "../enroll/credentials.ts";
+import { httpFetch } from "../egress/http.ts";
+import { EXIT, SallyportError } from "../errors.ts";
+import type { Action, CommandContext } from "./context.ts";
+import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+
+const start = map(
+  object({
+    name: optional(argument(string({ metavar: "NAME" }), {
+      description: message`The gateway's name on the platform.`,
+    })),
+    flags: flagsOf(gatewaySettings),
+  }),
+  ({ name, flags }): Action => (context) => startCommand(name, flags, context),
+);
+
+/** `sallyport gateway …` */
+export const gatewayCommand = command(
+  "gateway",
+  or(command("start", start, {
+    usageLine: usageOf("NAME"),
+    brief: message`Run a gateway: dial out to a relay and serve private targets through it.`,
+    footer:
+      message`Example: sallyport gateway start edge-1 --domain https://app.infisical.com --token @/etc/sallyport/token`,
+  })),
+  { brief: message`The agent behind the firewall.` },
+);
+
+async function startCommand(
+  argument: string | undefined,
+  flags: GivenFlags,
+  context: CommandContext,
+): Promise<number> {
+  const loaded = load(gatewaySettings, flags, context);
+  const { values } = loaded;
+  const name = argument ?? values.name;
+  if (name === undefined) {
+    throw new SallyportError("usage", "the gateway needs a name", {
+      hint: "sallyport gateway start <name>",
+    });
+  }
+  const { startGateway } = await import("../link/gateway.ts");
+  const { finished } = await startGateway({
+    name,
+    domain: values.domain,
+    auth: gatewayAuth(loaded),
+    fetch: await httpFetch(values.caFile),
+    relayName: values.relay,
+    stateDir: values.stateDir ?? stateDirectory({ env: context.env }),
+    healthListen: values.healthListen,
+  }, context.signal);
+  await finished;
+  return EXIT.ok;
+}
+
+function gatewayAuth(loaded: Loaded<typeof gatewaySettings>): Auth {
+  const { values: { enrollMethod, token }, from } = loaded;
+  if (enrollMethod === undefined) return readAuth(loaded);
+  return {
+    method: "enroll-token",
+    token: token === undefined ? undefined : secretOf(token, from.token),
+  };
+}

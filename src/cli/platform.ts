@@ -1,0 +1,178 @@
+/** `sallyport platform …`: the embedded platform and its administration. */
+import { object, or } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { map } from "@optique/core/modifiers";
+import { argument, command } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
+import { join } from "node:path";
+import { stateDirectory } from "../config/directories.ts";
+import {
+  identitySettings,
+  listSettings,
+  platformInitSettings,
+  platformStartSettings,
+  tokenSettings,
+} from "../config/platform.ts";
+import { EXIT, SallyportError } from "../errors.ts";
+import { parseListenAddress } from "../listen.ts";
+import type { PlatformAdmin } from "../platform/admin.ts";
+import type { Action, CommandContext } from "./context.ts";
+import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { table } from "./table.ts";
+
+type Run = (flags: GivenFlags, context: CommandContext) => Promise<number>;
+
+function leaf(name: string, settings: Parameters<typeof flagsOf>[0], brief: string, run: Run) {
+  return command(
+    name,
+    map(flagsOf(settings), (flags): Action => (context) => run(flags, context)),
+    { usageLine: usageOf(), brief: [{ type: "text", text: brief }] },
+  );
+}
+
+const identityCreate = command(
+  "create",
+  map(
+    object({
+      name: argument(string({ metavar: "NAME" }), { description: message`Its name.` }),
+      flags: flagsOf(identitySettings),
+    }),
+    ({ name, flags }): Action => (context) => createIdentity(name, flags, context),
+  ),
+  {
+    usageLine: usageOf("NAME"),
+    brief: message`Create a machine identity; prints its client id and secret, once.`,
+  },
+);
+
+/** `sallyport platform …` */
+export const platformCommand = command(
+  "platform",
+  or(
+    leaf("init", platformInitSettings, "Create the platform's data, authorities and keys.", init),
+    leaf("start", platformStartSettings, "Serve the platform's API.", start),
+    command("identity", or(identityCreate), { brief: message`Machine identities.` }),
+    command(
+      "token",
+      or(leaf("create", tokenSettings, "Create a token; prints it, once.", createToken)),
+      { brief: message`Access and enrolment tokens.` },
+    ),
+    leaf("gateways", listSettings, "List gateways.", listGateways),
+    leaf("relays", listSettings, "List relays.", listRelays),
+  ),
+  {
+    usageLine: [{ type: "ellipsis" }],
+    brief: message`A small platform of its own, for one machine, trials and tests.`,
+  },
+);
+
+function dataDir(data: string | undefined, { env }: CommandContext): string {
+  return data ?? join(stateDirectory({ env }), "platform");
+}
+
+async function init(flags: GivenFlags, context: CommandContext): Promise<number> {
+  const { values } = load(platformInitSettings, flags, context);
+  const dir = dataDir(values.data, context);
+  const { initPlatform } = await import("../platform/admin.ts");
+  const { organisation, relaySecret } = await initPlatform({
+    dataDir: dir,
+    organisation: values.organisation,
+    keyType: values.keyType,
+  });
+  context.err(`Platform created in ${dir}, with the organisation "${organisation.name}".`);
+  context.err("The secret of instance relays, shown this once (--type instance):");
+  context.out(relaySecret);
+  return EXIT.ok;
+}
+
+async function start(flags: GivenFlags, context: CommandContext): Promise<number> {
+  const { values } = load(platformStartSettings, flags, context);
+  const { startPlatform } = await import("../platform/platform.ts");
+  const { url, finished } = await startPlatform({
+    dataDir: dataDir(values.data, context),
+    listen: parseListenAddress(values.listen, "--listen"),
+    tlsHost: values.tlsHost,
+  }, context.signal);
+  context.err(`The platform serves ${url}; give it to gateways and relays with --domain.`);
+  await finished;
+  return EXIT.ok;
+}
+
+async function withAdmin<T>(
+  data: string | undefined,
+  context: CommandContext,
+  use: (admin: PlatformAdmin) => T | Promise<T>,
+): Promise<T> {
+  const { PlatformAdmin } = await import("../platform/admin.ts");
+  const admin = await PlatformAdmin.open(dataDir(data, context));
+  try {
+    return await use(admin);
+  } finally {
+    admin.close();
+  }
+}
+
+async function createIdentity(
+  name: string,
+  flags: GivenFlags,
+  context: CommandContext,
+): Promise<number> {
+  const { values: { data, organisation, roles } } = load(identitySettings, flags, context);
+  return await withAdmin(data, context, async (admin) => {
+    const { clientId, clientSecret } = await admin.createIdentity({ name, roles, organisation });
+    context.err(`Identity "${name}" may: ${roles.join(", ")}. Its secret is shown this once.`);
+    context.out(`client-id     ${clientId}`);
+    context.out(`client-secret ${clientSecret}`);
+    return EXIT.ok;
+  });
+}
+
+async function createToken(flags: GivenFlags, context: CommandContext): Promise<number> {
+  const { values } = load(tokenSettings, flags, context);
+  const { identity, gateway, relay, organisation, ttl } = values;
+  const asked = [identity, gateway, relay].filter((name) => name !== undefined);
+  if (asked.length !== 1) {
+    throw new SallyportError("usage", "a token is for one identity, gateway or relay", {
+      hint: "give one of --identity NAME, --gateway NAME and --relay NAME",
+    });
+  }
+  return await withAdmin(values.data, context, async (admin) => {
+    const { token, expires } = identity !== undefined
+      ? await admin.createIdentityToken({ identity, organisation, ttl })
+      : gateway !== undefined
+      ? await admin.createGatewayToken({ gateway, organisation, ttl })
+      : await admin.createRelayToken({ relay: relay!, organisation, ttl });
+    const until = expires ? ` It can be used until ${expires.toISOString()}.` : "";
+    context.err(`The token is shown this once.${until}`);
+    context.out(token);
+    return EXIT.ok;
+  });
+}
+
+async function listGateways(flags: GivenFlags, context: CommandContext): Promise<number> {
+  const { values: { data, json } } = load(listSettings, flags, context);
+  return await withAdmin(data, context, (admin) => {
+    print(admin.gateways(), ["name", "id", "organisation", "relay", "heartbeat"], json, context);
+    return EXIT.ok;
+  });
+}
+
+async function listRelays(flags: GivenFlags, context: CommandContext): Promise<number> {
+  const { values: { data, json } } = load(listSettings, flags, context);
+  return await withAdmin(data, context, (admin) => {
+    const columns = ["name", "type", "host", "sshPort", "tlsPort", "organisation", "heartbeat"];
+    print(admin.relays(), columns, json, context);
+    return EXIT.ok;
+  });
+}
+
+function print(
+  rows: object[],
+  columns: string[],
+  json: boolean | undefined,
+  context: CommandContext,
+) {
+  if (json) return context.out(JSON.stringify(rows, null, 2));
+  if (rows.length === 0) return context.err("None.");
+  context.out(table(rows as Record<string, unknown>[], columns));
+}

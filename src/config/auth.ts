@@ -1,0 +1,43 @@
+/** Which of the ways in the settings mean. */
+import type { Auth } from "../enroll/credentials.ts";
+import { secretSource } from "../enroll/secret.ts";
+import { SallyportError } from "../errors.ts";
+import type { authSettings } from "./common.ts";
+import type { Loaded } from "./load.ts";
+import type { Settings } from "./setting.ts";
+
+type AuthLoaded = Loaded<typeof authSettings & Settings>;
+
+/** A secret that a setting gives: `@path`, `-`, or the secret itself. */
+export function secretOf(text: string, from: string | undefined) {
+  return secretSource(text, { what: from ?? "secret" });
+}
+
+/**
+ * Reads the way in. A client id and secret without a token mean universal auth, with or without
+ * `--auth-method`. Throws `usage` saying what is missing.
+ */
+export function readAuth({ values, from }: Pick<AuthLoaded, "values" | "from">): Auth {
+  const { token, authMethod, clientId, clientSecret } = values;
+  if (authMethod !== "universal-auth" && token !== undefined) {
+    return { method: "token", token: secretOf(token, from.token) };
+  }
+  if (clientId !== undefined && clientSecret !== undefined) {
+    return {
+      method: "universal-auth",
+      clientId,
+      clientSecret: secretOf(clientSecret, from.clientSecret),
+    };
+  }
+  if (authMethod === "universal-auth" || clientId !== undefined || clientSecret !== undefined) {
+    const missing = clientId === undefined ? "--client-id" : "--client-secret";
+    throw new SallyportError("usage", `universal auth needs ${missing}`, {
+      hint: "give --client-id and --client-secret, or INFISICAL_UNIVERSAL_AUTH_CLIENT_ID and " +
+        "INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET",
+    });
+  }
+  throw new SallyportError("usage", "no credentials are given", {
+    hint: "give --token @path (or INFISICAL_TOKEN), or --auth-method universal-auth with " +
+      "--client-id and --client-secret",
+  });
+}

@@ -1,0 +1,78 @@
+/** Settings that every command, or several of them, have. */
+import { DEFAULT_DOMAIN } from "../enroll/call.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "../log.ts";
+import { oneOf, type Settings, text } from "./setting.ts";
+
+/** Of every command. */
+export const commonSettings = {
+  logLevel: {
+    flags: ["--log-level"],
+    env: ["SALLYPORT_LOG_LEVEL"],
+    metavar: "LEVEL",
+    help: "How much is logged: debug, info, warn or error.",
+    schema: oneOf(LOG_LEVELS),
+    default: "info",
+  },
+  logFormat: {
+    flags: ["--log-format"],
+    env: ["SALLYPORT_LOG_FORMAT"],
+    metavar: "FORMAT",
+    help: "How a line is written: text, or json (one object a line).",
+    schema: oneOf(LOG_FORMATS),
+    default: "text",
+  },
+} satisfies Settings;
+
+/** Where the platform is. */
+export const domainSetting = {
+  flags: ["--domain"],
+  env: ["INFISICAL_DOMAIN", "INFISICAL_API_URL"],
+  metavar: "URL",
+  help: "The platform: Infisical (US or EU), a self-hosted one, or sallyport's own.",
+  schema: text,
+  default: DEFAULT_DOMAIN,
+} as const;
+
+/** Whom to trust for the platform's https. */
+export const caFileSetting = {
+  flags: ["--ca-file"],
+  env: ["SALLYPORT_CA_FILE", "SSL_CERT_FILE"],
+  metavar: "FILE",
+  help: "Authorities (PEM) trusted for the platform's https, beside the system's.",
+  schema: text,
+} as const;
+
+/** What is said of every secret. */
+export const SECRET_HELP = "@path reads it from a file, - from standard input.";
+
+/** How a gateway, a relay or a client proves who it is. */
+export const authSettings = {
+  token: {
+    flags: ["--token"],
+    env: ["INFISICAL_TOKEN"],
+    metavar: "SECRET",
+    help: `Access token of a machine identity; ${SECRET_HELP}`,
+    schema: text,
+  },
+  authMethod: {
+    flags: ["--auth-method"],
+    env: ["INFISICAL_AUTH_METHOD"],
+    metavar: "METHOD",
+    help: "universal-auth: log in with --client-id and --client-secret.",
+    schema: oneOf(["universal-auth"]),
+  },
+  clientId: {
+    flags: ["--client-id"],
+    env: ["INFISICAL_UNIVERSAL_AUTH_CLIENT_ID"],
+    metavar: "ID",
+    help: "Client id for universal auth.",
+    schema: text,
+  },
+  clientSecret: {
+    flags: ["--client-secret"],
+    env: ["INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET"],
+    metavar: "SECRET",
+    help: `Client secret for universal auth; ${SECRET_HELP}`,
+    schema: text,
+  },
+} satisfies Settings;

@@ -1,0 +1,61 @@
+/** Settings of `sallyport gateway start`, named as the Infisical CLI names them. */
+import { DEFAULT_HEALTH_LISTEN } from "../health/address.ts";
+import {
+  authSettings,
+  caFileSetting,
+  commonSettings,
+  domainSetting,
+  SECRET_HELP,
+} from "./common.ts";
+import { oneOf, type Settings, text } from "./setting.ts";
+
+/** Of a gateway. */
+export const gatewaySettings = {
+  name: {
+    flags: ["--name"],
+    env: ["INFISICAL_GATEWAY_NAME"],
+    metavar: "NAME",
+    help: "The gateway's name, instead of the argument.",
+    schema: text,
+  },
+  domain: domainSetting,
+  caFile: caFileSetting,
+  ...authSettings,
+  token: {
+    ...authSettings.token,
+    help:
+      `Access token, or with --enroll-method token the one-time enrolment token; ${SECRET_HELP}`,
+  },
+  enrollMethod: {
+    flags: ["--enroll-method"],
+    env: ["INFISICAL_ENROLL_METHOD"],
+    metavar: "METHOD",
+    help: "token: trade a one-time token for the gateway's own, kept in the state directory.",
+    schema: oneOf(["token"]),
+  },
+  relay: {
+    flags: ["--target-relay-name", "--relay-name", "--relay", "--proxy-name"],
+    env: ["INFISICAL_RELAY_NAME", "INFISICAL_PROXY_NAME"],
+    metavar: "NAME",
+    help: "The relay (proxy server) to connect to.",
+    schema: text,
+    defaultHelp: "the nearest healthy one",
+  },
+  stateDir: {
+    flags: ["--state-dir"],
+    env: ["SALLYPORT_STATE_DIR", "STATE_DIRECTORY"],
+    metavar: "DIR",
+    help: "Where an enrolled gateway's token is kept.",
+    schema: text,
+    defaultHelp: "this user's state directory",
+  },
+  healthListen: {
+    flags: ["--health-listen"],
+    env: ["SALLYPORT_HEALTH_LISTEN"],
+    metavar: "ADDRESS",
+    help: "Where /healthz, /readyz and /status are served: host:port, or off.",
+    schema: text,
+    default: DEFAULT_HEALTH_LISTEN,
+  },
+  ...commonSettings,
+} satisfies Settings;

@@ -1,0 +1,127 @@
+/** Settings of `sallyport platform …`. */
+import * as z from "zod";
+import { commonSettings } from "./common.ts";
+import { duration, oneOf, presence, type Settings, text } from "./setting.ts";
+
+/** Where the platform keeps everything. */
+const dataSetting = {
+  flags: ["--data"],
+  env: ["SALLYPORT_PLATFORM_DATA"],
+  metavar: "DIR",
+  help: "Where the platform keeps its database and its key file.",
+  schema: text,
+  defaultHelp: "platform/ in this user's state directory",
+} as const;
+
+/** Which organisation is meant. */
+const organisationSetting = {
+  flags: ["--org"],
+  metavar: "NAME",
+  help: "The organisation.",
+  schema: text,
+  defaultHelp: "the only one",
+} as const;
+
+/** `platform start` */
+export const platformStartSettings = {
+  data: dataSetting,
+  listen: {
+    flags: ["--listen"],
+    env: ["SALLYPORT_PLATFORM_LISTEN"],
+    metavar: "ADDRESS",
+    help: "Where the API is served.",
+    schema: text,
+    default: "127.0.0.1:8080",
+  },
+  tlsHost: {
+    flags: ["--tls-host"],
+    env: ["SALLYPORT_PLATFORM_TLS_HOST"],
+    metavar: "HOST",
+    help:
+      "Serve https, with a certificate of the platform's own authority for this name or address.",
+    schema: text,
+    defaultHelp: "plain http, for loopback",
+  },
+  ...commonSettings,
+} satisfies Settings;
+
+/** `platform init` */
+export const platformInitSettings = {
+  data: dataSetting,
+  organisation: {
+    flags: ["--org"],
+    metavar: "NAME",
+    help: "The name of the first organisation.",
+    schema: text,
+    default: "default",
+  },
+  keyType: {
+    flags: ["--key-type"],
+    metavar: "TYPE",
+    help: "Keys of all authorities and certificates: ecdsa, rsa or ed25519.",
+    schema: oneOf(["ecdsa", "rsa", "ed25519"]),
+    default: "ecdsa",
+  },
+  ...commonSettings,
+} satisfies Settings;
+
+/** `platform identity create` */
+export const identitySettings = {
+  data: dataSetting,
+  organisation: organisationSetting,
+  roles: {
+    flags: ["--role"],
+    metavar: "ROLES",
+    help: "What it may do: gateway (run gateways), relay (run relays), client (connect); " +
+      "several with commas.",
+    schema: text.transform((given) => given.split(",").map((role) => role.trim()))
+      .pipe(z.array(z.enum(["gateway", "relay", "client"], "a role is gateway, relay or client"))),
+    default: "gateway",
+  },
+  ...commonSettings,
+} satisfies Settings;
+
+/** `platform token create` */
+export const tokenSettings = {
+  data: dataSetting,
+  organisation: organisationSetting,
+  identity: {
+    flags: ["--identity"],
+    metavar: "NAME",
+    help: "An access token for this identity, for --token.",
+    schema: text,
+  },
+  gateway: {
+    flags: ["--gateway"],
+    metavar: "NAME",
+    help: "A one-time enrolment token for a gateway of this name.",
+    schema: text,
+  },
+  relay: {
+    flags: ["--relay"],
+    metavar: "NAME",
+    help: "A one-time enrolment token for a relay of this name.",
+    schema: text,
+  },
+  ttl: {
+    flags: ["--ttl"],
+    metavar: "TIME",
+    help: "How long it can be used, such as 30m, 12h or 90d.",
+    schema: duration,
+    defaultHelp: "for ever for access tokens, 1h for one-time tokens",
+  },
+  ...commonSettings,
+} satisfies Settings;
+
+/** `platform gateways` and `platform relays` */
+export const listSettings = {
+  data: dataSetting,
+  json: {
+    flags: ["--json"],
+    metavar: "",
+    help: "Print JSON.",
+    schema: presence,
+    presence: true,
+  },
+  ...commonSettings,
+} satisfies Settings;

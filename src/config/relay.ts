@@ -1,0 +1,62 @@
+/** Settings of `sallyport relay start`, named as the Infisical CLI names them. */
+import {
+  authSettings,
+  caFileSetting,
+  commonSettings,
+  domainSetting,
+  SECRET_HELP,
+} from "./common.ts";
+import { oneOf, type Settings, text } from "./setting.ts";
+
+/** Of a relay. */
+export const relaySettings = {
+  name: {
+    flags: ["--name"],
+    env: ["INFISICAL_RELAY_NAME"],
+    metavar: "NAME",
+    help: "The relay's name on the platform; gateways name it with --target-relay-name.",
+    schema: text,
+  },
+  host: {
+    flags: ["--host"],
+    env: ["INFISICAL_RELAY_HOST"],
+    metavar: "HOST",
+    help: "Name or IP address at which gateways and the platform reach this relay.",
+    schema: text,
+  },
+  type: {
+    flags: ["--type"],
+    env: ["INFISICAL_RELAY_TYPE"],
+    metavar: "TYPE",
+    help: "org: for one organisation; instance: for all, with the instance's relay secret.",
+    schema: oneOf(["org", "instance"]),
+    default: "org",
+  },
+  domain: domainSetting,
+  caFile: caFileSetting,
+  ...authSettings,
+  relaySecret: {
+    flags: ["--relay-auth-secret"],
+    env: ["INFISICAL_RELAY_AUTH_SECRET"],
+    metavar: "SECRET",
+    help: `The instance's relay secret, for --type instance; ${SECRET_HELP}`,
+    schema: text,
+  },
+  sshListen: {
+    flags: ["--ssh-listen"],
+    env: ["SALLYPORT_SSH_LISTEN"],
+    metavar: "ADDRESS",
+    help: "Where gateways are waited for.",
+    schema: text,
+    default: ":2222",
+  },
+  tlsListen: {
+    flags: ["--tls-listen"],
+    env: ["SALLYPORT_TLS_LISTEN"],
+    metavar: "ADDRESS",
+    help: "Where the platform's clients are waited for.",
+    schema: text,
+    default: ":8443",
+  },
+  ...commonSettings,
+} satisfies Settings;

@@ -1,0 +1,161 @@
+/**
+ * Outbound TCP: every address of a name, both families, one deadline (RFC 8305, Happy Eyeballs).
+ */
+import { lookup } from "node:dns/promises";
+import { connect, isIP, type Socket } from "node:net";
+import { type ErrorCode, SallyportError } from "../errors.ts";
+
+/** Time between the starts of two attempts, ms (RFC 8305 §5). */
+const ATTEMPT_DELAY = 250;
+/** Time for resolving and all attempts together, ms. */
+export const DIAL_TIMEOUT = 30_000;
+
+/** How one call is limited. */
+export interface DialOptions {
+  signal?: AbortSignal;
+  /** ms @default 30,000 */
+  timeout?: number;
+}
+
+/**
+ * Connects to `host:port`; half-open allowed, Nagle off. `host` is a name or an address, an IPv6 one
+ * also in brackets. Rejects with the dialer's error code, naming the address and why; with the
+ * signal's reason (or `aborted`) if the signal ends it.
+ */
+export type Dial = (host: string, port: number, options?: DialOptions) => Promise<Socket>;
+
+/** A dialer whose failures carry `code` and call the other side `what`. */
+export function dialer(code: ErrorCode, what: string): Dial {
+  return async (host, port, { signal, timeout = DIAL_TIMEOUT } = {}) => {
+    const where = `${what} ${host.includes(":") ? `[${unbracketed(host)}]` : host}:${port}`;
+    const stop = new AbortController();
+    const onAbort = () => stop.abort(asAborted(signal?.reason, where));
+    const timer = setTimeout(
+      () => stop.abort(new SallyportError(code, `${where}: no answer within ${timeout} ms`)),
+      timeout,
+    );
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await race(await resolve(unbracketed(host), stop.signal), port, stop.signal);
+    } catch (error) {
+      if (stop.signal.aborted) throw stop.signal.reason;
+      throw new SallyportError(code, `${where}: ${reason(error)}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  };
+}
+
+/** For targets behind the gateway: rejects with `target-unreachable`. */
+export const dial: Dial = dialer("target-unreachable", "target");
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[(.*)\]$/, "$1");
+}
+
+function asAborted(why: unknown, where: string): SallyportError {
+  if (why instanceof SallyportError) return why;
+  return new SallyportError("aborted", `connecting to ${where} was given up`, { cause: why });
+}
+
+async function resolve(host: string, signal: AbortSignal): Promise<string[]> {
+  if (isIP(host)) return [host];
+  const found = await abortable(lookup(host, { all: true, verbatim: true }), signal);
+  return interleave(found.map(({ address }) => address));
+}
+
+/** RFC 8305 §4: families take turns, beginning with the resolver's first choice. */
+export function interleave(addresses: string[]): string[] {
+  const first = isIP(addresses[0] ?? "");
+  const same = addresses.filter((a) => isIP(a) === first);
+  const other = addresses.filter((a) => isIP(a) !== first);
+  return same.flatMap((address, i) => [address, ...other.slice(i, i + 1)])
+    .concat(other.slice(same.length));
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    const settle = () => signal.removeEventListener("abort", abort);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    promise.finally(settle).then(resolve, reject);
+  });
+}
+
+/**
+ * The first address that connects wins; the others are given up. A failed attempt begins the next one
+ * at once, a slow one after the delay. Rejects with the failures of all addresses.
+ */
+function race(addresses: string[], port: number, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const attempts = new Set<Socket>();
+    const failures: Error[] = [];
+    const waiting = [...addresses];
+    let over = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+
+    const settle = (winner?: Socket) => {
+      over = true;
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      for (const socket of attempts) if (socket !== winner) socket.destroy();
+    };
+    const abort = () => {
+      settle();
+      reject(signal.reason);
+    };
+    const begin = () => {
+      clearTimeout(timer);
+      const host = waiting.shift();
+      if (host === undefined) return;
+      const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
+      attempts.add(socket);
+      const onError = (error: Error) => {
+        attempts.delete(socket);
+        if (over) return;
+        failures.push(error);
+        if (waiting.length > 0) return begin();
+        if (attempts.size > 0) return;
+        settle();
+        reject(new AggregateError(failures));
+      };
+      socket.on("error", onError);
+      socket.once("connect", () => {
+        settle(socket);
+        socket.off("error", onError);
+        resolve(socket);
+      });
+      if (waiting.length > 0) timer = setTimeout(begin, ATTEMPT_DELAY);
+    };
+
+    if (signal.aborted) return abort();
+    if (addresses.length === 0) return reject(new Error("its name has no address"));
+    signal.addEventListener("abort", abort, { once: true });
+    begin();
+  });
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: "connection refused",
+  ETIMEDOUT: "timed out",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "the network is unreachable",
+  EADDRNOTAVAIL: "this host has no address to reach it from",
+  ECONNRESET: "connection reset",
+  ENOTFOUND: "no such host",
+  EAI_AGAIN: "the name server does not answer",
+  EACCES: "forbidden by this host's firewall or permissions",
+  EPERM: "forbidden by this host's firewall or permissions",
+};
+
+/** Why it failed, once for addresses that failed alike. */
+function reason(error: unknown): string {
+  if (error instanceof AggregateError) {
+    return [...new Set(error.errors.map(reason))].join("; ");
+  }
+  const { code, message } = error as { code?: string; message?: string };
+  return REASONS[code ?? ""] ?? message ?? String(error);
+}

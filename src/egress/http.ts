@@ -1,0 +1,40 @@
+/** Outbound HTTPS: whom it trusts. Proxies are honoured by fetch itself (HTTPS_PROXY, NO_PROXY). */
+import { readFile } from "node:fs/promises";
+import { getCACertificates } from "node:tls";
+import { SallyportError } from "../errors.ts";
+
+const PEM = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+/**
+ * A fetch that trusts the public authorities, those of the system (which is where a company that looks
+ * into TLS puts its own), and those in `caFile`. Throws `file` or `config` if that holds none.
+ */
+export async function httpFetch(caFile?: string): Promise<typeof fetch> {
+  const own = caFile === undefined ? [] : await readAuthorities(caFile);
+  const caCerts = [...systemAuthorities(), ...own];
+  const client = Deno.createHttpClient({ caCerts });
+  return (input, init) => fetch(input, { ...init, client } as RequestInit & { client: Deno.HttpClient });
+}
+
+/** A system without a store of its own is no reason not to start. */
+function systemAuthorities(): string[] {
+  try {
+    return getCACertificates("system");
+  } catch {
+    return [];
+  }
+}
+
+async function readAuthorities(path: string): Promise<string[]> {
+  let content: string;
+  try {
+    content = await readFile(path, "utf8");
+  } catch (error) {
+    const { code, message } = error as { code?: string; message?: string };
+    const why = code === "ENOENT" ? "there is no such file" : message ?? String(error);
+    throw new SallyportError("file", `--ca-file: ${path}: ${why}`, { cause: error });
+  }
+  const found = content.match(PEM);
+  if (found) return found;
+  throw new SallyportError("config", `--ca-file: ${path} holds no PEM certificate`);
+}

@@ -1,0 +1,66 @@
+/**
+ * How long to wait before the next attempt: full jitter (a random part of a growing bound), so that a
+ * fleet that lost its relay does not come back as one wave. Pure: clock and dice are arguments.
+ */
+
+/** The bounds of the waiting time, ms. */
+export interface BackoffOptions {
+  /** First bound. @default 250 */
+  base?: number;
+  /** Largest bound. @default 30,000 */
+  cap?: number;
+  /** Largest bound while attempts are cheap (no more than a TCP connect was refused). @default 1,000 */
+  cheapCap?: number;
+  /** For how long after the link was lost attempts may be that frequent. @default 120,000 */
+  cheapFor?: number;
+  /** How long a link must have been up for the counting to begin anew. @default 60,000 */
+  stableAfter?: number;
+  /** From 0 (inclusive) to 1 (exclusive). @default Math.random */
+  random?: () => number;
+}
+
+/** Counts attempts and gives the waits between them. */
+export class Backoff {
+  readonly #options: Required<BackoffOptions>;
+  #attempts = 0;
+  #upSince: number | undefined;
+  #downSince: number | undefined;
+
+  constructor(options: BackoffOptions = {}) {
+    this.#options = {
+      base: 250,
+      cap: 30_000,
+      cheapCap: 1_000,
+      cheapFor: 120_000,
+      stableAfter: 60_000,
+      random: Math.random,
+      ...options,
+    };
+  }
+
+  /** The link came up at `now` (ms). */
+  up(now: number): void {
+    this.#upSince = now;
+  }
+
+  /**
+   * The link was lost, or an attempt failed, at `now`: the time to wait, ms. A link that was stable is
+   * tried again at once, the first time.
+   * @param cheap the attempt cost the other side next to nothing
+   */
+  next(now: number, { cheap = false }: { cheap?: boolean } = {}): number {
+    const { base, cap, cheapCap, cheapFor, stableAfter, random } = this.#options;
+    const lost = this.#upSince !== undefined;
+    if (this.#upSince !== undefined && now - this.#upSince >= stableAfter) {
+      this.#attempts = 0;
+      this.#downSince = undefined;
+    }
+    this.#upSince = undefined;
+    this.#downSince ??= now;
+    const attempt = this.#attempts++;
+    if (lost && attempt === 0) return 0;
+    const frequent = cheap && now - this.#downSince < cheapFor;
+    const bound = Math.min(frequent ? cheapCap : cap, base * 2 ** Math.min(attempt, 32));
+    return Math.round(bound * random());
+  }
+}

@@ -1,0 +1,186 @@
+/** `sallyport gateway start`: puts the parts together and owns them until the end. */
+import { ChannelServer } from "../channel/server.ts";
+import { type Dial, dialer } from "../egress/dial.ts";
+import type { PlatformApi } from "../enroll/api.ts";
+import { apiBase } from "../enroll/call.ts";
+import { type Auth, authorisedApi } from "../enroll/credentials.ts";
+import { StateFile } from "../enroll/state.ts";
+import { asSallyportError, SallyportError } from "../errors.ts";
+import type { KubernetesFiles } from "../forward/kubernetes.ts";
+import { serveHealth } from "../health/server.ts";
+import { logger } from "../log.ts";
+import type { Keepalive } from "../ssh/session.ts";
+import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { connectOnce } from "./connect_once.ts";
+import { keepBeating } from "./heartbeat.ts";
+import { registrar, type RegistrationApi } from "./register.ts";
+import { Rotation } from "./rotation.ts";
+import { LinkState } from "./state.ts";
+import { supervise } from "./supervisor.ts";
+
+const log = logger("link");
+
+/** How a gateway is set up. */
+export interface GatewayOptions {
+  name: string;
+  /** With or without `/api` or a trailing slash. @default https://app.infisical.com */
+  domain?: string;
+  auth: Auth;
+  /** How the API is reached. @default the global fetch */
+  fetch?: typeof fetch;
+  /** @default the nearest healthy relay */
+  relayName?: string;
+  /** Where an enrolled gateway's token is kept. */
+  stateDir: string;
+  /** `host:port` or `off`. @default 127.0.0.1:8222 */
+  healthListen?: string;
+  keepalive?: Keepalive;
+  /** Time for connecting to a relay, ms. @default 30,000 */
+  connectTimeout?: number;
+  /** Time for connecting to a target, ms. @default 30,000 */
+  targetTimeout?: number;
+  /** How long open channels may go on when the gateway stops, ms. @default 2,000 */
+  drainTimeout?: number;
+  backoff?: BackoffOptions;
+  kubernetes?: KubernetesFiles;
+  /** To targets. @default egress/dial.ts */
+  dialTarget?: Dial;
+  /** To relays. @default egress/dial.ts with `relay-unreachable` */
+  dialRelay?: Dial;
+  /** @default an API client for `domain` that uses `auth` */
+  api?: RegistrationApi & Pick<PlatformApi, "gatewayHeartbeat">;
+  clock?: Clock;
+}
+
+/** A gateway at work. */
+export interface RunningGateway {
+  state: LinkState;
+  /**
+   * Resolves when the gateway has stopped because its signal was aborted; rejects if it cannot work
+   * at all (refused credentials, wrong names) before the tunnel was up for the first time.
+   */
+  finished: Promise<void>;
+  /** `host:port` of the health endpoint; undefined if it is off. */
+  healthAddress: string | undefined;
+}
+
+/**
+ * Starts a gateway. Resolves as soon as it is at work, which is before the tunnel is up: see
+ * `state.until`. Rejects if something on this host is in the way (`port-in-use`, `usage`).
+ */
+// deno-lint-ignore require-await -- what is thrown here must be a rejection
+export async function startGateway(
+  options: GatewayOptions,
+  signal: AbortSignal,
+): Promise<RunningGateway> {
+  const { name, clock = systemClock } = options;
+  if (name.trim() === "") throw new SallyportError("usage", "the gateway needs a name");
+  warnOfPlainHttp(options.domain);
+  const over = new AbortController();
+  const ends = AbortSignal.any([signal, over.signal]);
+  const state = new LinkState(name, clock.now);
+  const api = options.api ?? authorisedApi(options.auth, {
+    domain: options.domain,
+    state: new StateFile(options.stateDir, name),
+    fetch: options.fetch,
+    signal: ends,
+  });
+  const health = serveHealth(state, options.healthListen);
+  const rotation = openRotation(options, api, state);
+  const finished = run(options, { api, state, rotation, clock }, ends).finally(async () => {
+    over.abort();
+    await rotation.close();
+    await health?.close();
+  });
+  // Whoever awaits it still gets the error; nobody awaiting it yet is no reason to crash.
+  finished.catch(() => {});
+  return { state, finished, healthAddress: health?.address };
+}
+
+interface Parts {
+  api: RegistrationApi & Pick<PlatformApi, "gatewayHeartbeat">;
+  state: LinkState;
+  rotation: Rotation;
+  clock: Clock;
+}
+
+/** The link, its certificates and its heartbeat, side by side, until the link ends. */
+async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): Promise<void> {
+  const { api, state, rotation, clock } = parts;
+  const over = new AbortController();
+  const ends = AbortSignal.any([signal, over.signal]);
+  const dial = options.dialRelay ?? dialer("relay-unreachable", "relay");
+  const { keepalive, connectTimeout: timeout } = options;
+  const beside = [
+    background(rotation.keepFresh(ends), ends),
+    background(keepBeating({ api, state, clock }, ends), ends),
+  ];
+  try {
+    await supervise({
+      rotation,
+      state,
+      clock,
+      namedRelay: options.relayName !== undefined,
+      drainTimeout: options.drainTimeout,
+      backoff: new Backoff(options.backoff),
+      connect: (registered, stop) =>
+        connectOnce({
+          registered,
+          dial,
+          keepalive,
+          timeout,
+          now: clock.now,
+          onChannel: (channel) => rotation.accept(channel),
+        }, stop),
+    }, signal);
+  } catch (error) {
+    state.fault(asSallyportError(error), "down");
+    throw error;
+  } finally {
+    over.abort();
+    await Promise.all(beside);
+  }
+}
+
+function openRotation(options: GatewayOptions, api: RegistrationApi, state: LinkState): Rotation {
+  const { name, auth, relayName, clock = systemClock } = options;
+  const rotation = new Rotation({
+    register: registrar({
+      api,
+      name,
+      enrolled: auth.method === "enroll-token",
+      relayName,
+      dial: options.dialRelay ?? dialer("relay-unreachable", "relay"),
+      now: clock.now,
+    }),
+    openChannels: (pki) =>
+      ChannelServer.open({
+        pki,
+        dial: options.dialTarget,
+        connectTimeout: options.targetTimeout,
+        kubernetes: options.kubernetes,
+      }),
+    state,
+    clock,
+  });
+  state.countChannels(() => rotation.open);
+  return rotation;
+}
+
+/** What ends with the signal's reason has ended well; anything else must be heard of. */
+async function background(task: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  try {
+    await task;
+  } catch (error) {
+    if (!signal.aborted) log.error("{message}", { message: asSallyportError(error).message });
+  }
+}
+
+function warnOfPlainHttp(domain: string | undefined): void {
+  const { protocol, hostname } = new URL(apiBase(domain));
+  const here = hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
+  if (protocol === "http:" && !here) {
+    log.warn("{domain} is plain http: tokens and keys cross the network unprotected", { domain });
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * The gateway's sign of life to the platform: while the link is up, every 10 s until the first
+ * success, then every 3 min (protocol.md, "Timings").
+ */
+import type { PlatformApi } from "../enroll/api.ts";
+import { asSallyportError } from "../errors.ts";
+import { logger } from "../log.ts";
+import type { Clock } from "./clock.ts";
+import type { LinkState } from "./state.ts";
+
+const log = logger("link");
+
+/** ms */
+export const FIRST_HEARTBEAT_EVERY = 10_000;
+/** ms */
+export const HEARTBEAT_EVERY = 3 * 60_000;
+
+/** What heartbeats need. */
+export interface HeartbeatOptions {
+  api: Pick<PlatformApi, "gatewayHeartbeat">;
+  state: LinkState;
+  clock: Clock;
+}
+
+/** Sends heartbeats until `signal` aborts; rejects with its reason then, and never before. */
+export async function keepBeating(options: HeartbeatOptions, signal: AbortSignal): Promise<never> {
+  const { api, state, clock } = options;
+  let failures = 0;
+  let everTaken = false;
+  for (;;) {
+    await state.until(({ phase }) => phase === "up", signal);
+    let wait = HEARTBEAT_EVERY;
+    try {
+      await api.gatewayHeartbeat(signal);
+      if (!everTaken) log.info("the platform has taken the first heartbeat");
+      failures = 0;
+      everTaken = true;
+      state.update({ heartbeat: new Date(clock.now()) });
+    } catch (error) {
+      signal.throwIfAborted();
+      const { message, code, retryAfter = 0 } = asSallyportError(error);
+      const growth = everTaken ? 2 ** Math.min(failures++, 16) : 1;
+      wait = Math.max(Math.min(FIRST_HEARTBEAT_EVERY * growth, HEARTBEAT_EVERY), retryAfter);
+      log.warn("heartbeat not taken: {message}", { message, code });
+    }
+    await clock.wait(wait, signal);
+  }
+}

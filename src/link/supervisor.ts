@@ -1,0 +1,215 @@
+/**
+ * The policy of the link: resolve, connect, serve, wait, for as long as the gateway runs. Each step is
+ * somewhere else (rotation.ts, connect_once.ts, backoff.ts); here is what follows what.
+ */
+import { asSallyportError, SallyportError } from "../errors.ts";
+import { logger } from "../log.ts";
+import type { SshSession } from "../ssh/client.ts";
+import type { Backoff } from "./backoff.ts";
+import { type Clock, waitUntil } from "./clock.ts";
+import type { Registered } from "./register.ts";
+import { formatRelayAddress } from "./relay_address.ts";
+import { callsForNewCertificates, type Rotation } from "./rotation.ts";
+import type { LinkState } from "./state.ts";
+
+const log = logger("link");
+
+/** After so many failures in a row a named relay may have moved: the platform is asked again. */
+const MOVED_AFTER = 3;
+/** The platform is not asked where to go more often than this, ms. */
+const ASK_AGAIN_EVERY = 10_000;
+/** Longest wait that the other side may ask for, ms. */
+const LONGEST_RETRY_AFTER = 5 * 60_000;
+/** How long before the end of the session's certificate it moves to the newest one, ms. */
+const MOVE_BEFORE_END = 10 * 60_000;
+/** In that time a moment without channels is waited for, until this is left, ms. */
+const MOVE_AT_THE_LATEST = 60_000;
+const LOOK_FOR_QUIET_EVERY = 1_000;
+
+/** What the supervisor drives. */
+export interface SupervisorOptions {
+  rotation: Rotation;
+  /** One attempt. */
+  connect(registered: Registered, signal: AbortSignal): Promise<SshSession>;
+  backoff: Backoff;
+  state: LinkState;
+  clock: Clock;
+  /** The person named the relay: there is no other to go to. */
+  namedRelay: boolean;
+  /** How long open channels may go on when the gateway stops, ms. @default 2,000 */
+  drainTimeout?: number;
+}
+
+/**
+ * Keeps the link up until `signal` aborts; resolves then. Rejects only for an error that trying again
+ * cannot help, before the link was up for the first time.
+ */
+export async function supervise(options: SupervisorOptions, signal: AbortSignal): Promise<void> {
+  const { rotation, connect, backoff, state, clock } = options;
+  const course = new Course(options);
+  while (!signal.aborted) {
+    try {
+      course.begin();
+      const registered = await rotation.current(course.avoid, signal);
+      course.connecting(registered);
+      const session = await connect(registered, signal);
+      course.up();
+      const reason = await serve(session, registered, options, signal);
+      if (signal.aborted) break;
+      if (!reason) continue;
+      course.lost(reason);
+    } catch (error) {
+      if (signal.aborted) break;
+      course.failed(asSallyportError(error));
+    }
+    const wait = course.pause(backoff);
+    await clock.wait(wait, signal).catch(() => {});
+  }
+  state.update({ phase: "down" });
+}
+
+/**
+ * Serves until the session is lost (gives the reason), it must move to newer certificates, or the
+ * gateway stops (gives undefined). The session is closed afterwards.
+ */
+async function serve(
+  session: SshSession,
+  registered: Registered,
+  options: SupervisorOptions,
+  signal: AbortSignal,
+): Promise<SallyportError | undefined> {
+  const over = new AbortController();
+  const ends = AbortSignal.any([signal, over.signal]);
+  try {
+    return await Promise.race([
+      session.closed.then((reason) => reason ?? new SallyportError("ssh-closed", "session closed")),
+      timeToMove(registered, options, ends).then(() => undefined),
+    ]);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    await drain(options);
+    return undefined;
+  } finally {
+    over.abort();
+    session.close();
+    await session.closed;
+  }
+}
+
+/** Resolves when the session must move: near its certificate's end, with newer ones at hand. */
+async function timeToMove(
+  registered: Registered,
+  { rotation, clock }: SupervisorOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { notBefore, notAfter } = registered.validity;
+  const life = notAfter.getTime() - notBefore.getTime();
+  // Certificates that live for minutes (in trials) leave less room.
+  const end = notAfter.getTime();
+  const from = end - Math.min(MOVE_BEFORE_END, life / 6);
+  const latest = end - Math.min(MOVE_AT_THE_LATEST, life / 60);
+  await waitUntil(clock, () => from, signal);
+  while (rotation.newest === registered || (rotation.open > 0 && clock.now() < latest)) {
+    await clock.wait(LOOK_FOR_QUIET_EVERY, signal);
+  }
+  log.info("the SSH session moves to the new certificates");
+}
+
+/** No new channels; those that are open get a little time. */
+async function drain({ rotation, state, clock, drainTimeout = 2_000 }: SupervisorOptions) {
+  state.update({ phase: "draining" });
+  const enough = new AbortController();
+  const patience = clock.wait(drainTimeout, enough.signal).catch(() => {});
+  await Promise.race([rotation.drain(), patience]);
+  enough.abort();
+}
+
+/** What happened so far, as far as it decides what happens next. */
+class Course {
+  /** Relays that failed since the link was last up. */
+  readonly avoid = new Set<string>();
+  readonly #options: SupervisorOptions;
+  #everUp = false;
+  #failures = 0;
+  #relay: Registered | undefined;
+  #last: SallyportError | undefined;
+  #askedAt = -Infinity;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** A new round: what fails before `connecting` is not a relay's fault. */
+  begin(): void {
+    this.#relay = undefined;
+  }
+
+  connecting(registered: Registered): void {
+    this.#relay = registered;
+    this.#options.state.update({
+      phase: "connecting",
+      relay: { name: registered.relayName, address: formatRelayAddress(registered.address) },
+    });
+  }
+
+  up(): void {
+    const { state, clock, backoff } = this.#options;
+    backoff.up(clock.now());
+    const reconnects = state.snapshot.reconnects + (this.#everUp ? 1 : 0);
+    this.#everUp = true;
+    this.#failures = 0;
+    this.avoid.clear();
+    state.update({ phase: "up", reconnects });
+    log.info("tunnel is up through relay {relay}", { relay: this.#where });
+  }
+
+  /** A session that was up has ended. */
+  lost(reason: SallyportError): void {
+    this.#note(reason);
+    log.warn("tunnel lost: {message}", { message: reason.message, code: reason.code });
+  }
+
+  /** An attempt has failed. Throws if trying again makes no sense. */
+  failed(error: SallyportError): void {
+    const relay = this.#relay;
+    const another = relay !== undefined && !this.#options.namedRelay;
+    if (!this.#everUp && !error.retryable && !another) throw error;
+    this.#note(error);
+    this.#failures++;
+    if (!relay) return;
+    if (another && relay.relayName !== undefined) this.avoid.add(relay.relayName);
+    if (this.#shouldAsk(error, another)) {
+      this.#askedAt = this.#options.clock.now();
+      this.#options.rotation.discard();
+    }
+  }
+
+  /** Whether the platform should be asked for certificates, and so for an address, anew. */
+  #shouldAsk(error: SallyportError, another: boolean): boolean {
+    if (callsForNewCertificates(error)) return true;
+    const enough = another || this.#failures >= MOVED_AFTER;
+    return enough && this.#options.clock.now() - this.#askedAt >= ASK_AGAIN_EVERY;
+  }
+
+  /** How long to wait now, ms; said in the log, with why. */
+  pause(backoff: Backoff): number {
+    const error = this.#last;
+    const cheap = error?.code === "relay-unreachable";
+    const asked = Math.min(error?.retryAfter ?? 0, LONGEST_RETRY_AFTER);
+    const wait = Math.max(backoff.next(this.#options.clock.now(), { cheap }), asked);
+    log.info("trying again in {wait} ms: {message}", { wait, message: error?.message });
+    return wait;
+  }
+
+  get #where(): string {
+    if (!this.#relay) return "";
+    const { relayName, address } = this.#relay;
+    const at = formatRelayAddress(address);
+    return relayName === undefined ? at : `${relayName} at ${at}`;
+  }
+
+  #note(error: SallyportError): void {
+    this.#last = error;
+    this.#options.state.fault(error, "down");
+  }
+}

@@ -1,0 +1,25 @@
+/** The program: arguments → command → exit status, and the signals that end it. */
+import process from "node:process";
+import { runCli } from "./cli/cli.ts";
+import { EXIT } from "./errors.ts";
+
+const stop = new AbortController();
+
+/** The first signal asks the command to end, the second one ends the process. */
+function onSignal(): void {
+  if (stop.signal.aborted) process.exit(EXIT.interrupted);
+  stop.abort();
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  // Windows has no SIGTERM to listen to.
+  if (signal === "SIGINT" || process.platform !== "win32") process.on(signal, onSignal);
+}
+
+const status = await runCli(process.argv.slice(2), {
+  out: (text) => process.stdout.write(`${text}\n`),
+  err: (text) => process.stderr.write(`${text}\n`),
+  env: process.env,
+  signal: stop.signal,
+});
+process.exit(status);

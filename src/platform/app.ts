@@ -1,0 +1,81 @@
+/** The platform's API as one Hono application, and how its errors look. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { HTTPException } from "hono/http-exception";
+import { logger } from "../log.ts";
+import { VERSION } from "../version.ts";
+import type { PlatformEnv, Services } from "./access.ts";
+import { limitBody } from "./body.ts";
+import { errorBody, Refusal } from "./refusal.ts";
+import { addAuthRoutes } from "./routes/auth.ts";
+import { addConnectionRoutes } from "./routes/connections.ts";
+import { addGatewayRoutes } from "./routes/gateways.ts";
+import { addRelayRoutes } from "./routes/relays.ts";
+import { addRelayEnrolmentRoutes } from "./routes/relay_enrolment.ts";
+
+const log = logger("platform");
+
+/** Largest body that is read, bytes; the largest useful one is under 2 KiB. */
+const MAX_BODY = 64 * 1024;
+
+/** An application that routes are added to. */
+export type PlatformApp = OpenAPIHono<PlatformEnv>;
+
+/** The application over an open store. */
+export function platformApp(services: Services): PlatformApp {
+  const app: PlatformApp = new OpenAPIHono<PlatformEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw new Refusal(422, describeIssues(result.error.issues));
+    },
+  });
+  app.use(async (context, next) => {
+    await next();
+    // Answers carry private keys.
+    context.header("cache-control", "no-store");
+    context.header("x-content-type-options", "nosniff");
+  });
+  app.use(limitBody(MAX_BODY));
+  app.onError((error, context) => {
+    const { status, message } = toAnswer(error);
+    return context.json(errorBody(status, message), status as 400);
+  });
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    return context.json(errorBody(404, `there is no ${method} ${path.slice(0, 200)} here`), 404);
+  });
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+  });
+  addAuthRoutes(app, services);
+  addGatewayRoutes(app, services);
+  addRelayRoutes(app, services);
+  addRelayEnrolmentRoutes(app, services);
+  addConnectionRoutes(app, services);
+  app.doc31("/api/docs/json", {
+    openapi: "3.1.0",
+    info: { title: "sallyport: embedded platform", version: VERSION },
+  });
+  app.get("/api/status", (context) => context.json({ message: "Ok", version: VERSION }));
+  return app;
+}
+
+/** Only what was refused on purpose is told to the caller; the rest is for our log. */
+function toAnswer(error: unknown): { status: number; message: string } {
+  if (error instanceof Refusal) {
+    const { status, message } = error;
+    log.info("refused with {status}: {message}", { status, message });
+    return { status, message };
+  }
+  if (error instanceof HTTPException && error.status < 500) {
+    return { status: error.status, message: error.message || "the request cannot be read" };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  log.error("a call failed: {message}", { message, error });
+  return { status: 500, message: "the platform failed; its log says why" };
+}
+
+/** zod's messages name what is wrong with a value and do not quote it. */
+function describeIssues(issues: { path: PropertyKey[]; message: string }[]): string {
+  return issues.map(({ path, message }) => `${path.map(String).join(".") || "body"}: ${message}`)
+    .join("; ");
+}

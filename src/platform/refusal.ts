@@ -1,0 +1,39 @@
+/** What the platform does not do: one error for the API, which sends it, and for administration. */
+import { SallyportError } from "../errors.ts";
+
+/** HTTP statuses that a refusal can have, and their names in error bodies. */
+export const REFUSAL_NAMES = {
+  400: "BadRequest",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "NotFound",
+  409: "Conflict",
+  413: "PayloadTooLarge",
+  422: "ValidationFailure",
+} as const;
+
+/** Status of a refused call. */
+export type RefusalStatus = keyof typeof REFUSAL_NAMES;
+
+/** A call that is refused because of who asks or what is asked. Its message is shown to the caller. */
+export class Refusal extends SallyportError {
+  readonly status: RefusalStatus;
+
+  constructor(status: RefusalStatus, message: string, hint?: string) {
+    super("platform-request", message, { hint });
+    this.status = status;
+  }
+}
+
+/** Body of every error answer (protocol.md, "API"). */
+export interface ErrorBody {
+  statusCode: number;
+  message: string;
+  error: string;
+}
+
+/** The error body for a status. */
+export function errorBody(statusCode: number, message: string, error?: string): ErrorBody {
+  const known = REFUSAL_NAMES as Record<number, string>;
+  return { statusCode, message, error: error ?? known[statusCode] ?? "InternalServerError" };
+}

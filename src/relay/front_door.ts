@@ -1,0 +1,181 @@
+/**
+ * The relay's TLS door (protocol.md, "TLS 8443"): a client certificate's CN names the gateway, and
+ * what follows inside the TLS goes through that gateway's SSH session. The relay cannot read it: it is
+ * the ciphertext of a second TLS between the client and the gateway.
+ */
+import { once } from "node:events";
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { readX509 } from "../certificates/x509.ts";
+import { socketIntake, TlsStream } from "../channel/tls_stream.ts";
+import { asSallyportError } from "../errors.ts";
+import { pipe } from "../forward/pipe.ts";
+import { logger } from "../log.ts";
+import type { Channel } from "../ssh/channel.ts";
+import { Lobby } from "./lobby.ts";
+import type { Registry } from "./registry.ts";
+
+const log = logger("relay");
+
+/** The platform's reachability check shows this id. */
+const NOBODY = "00000000-0000-0000-0000-000000000000";
+/** Time for the TLS handshake, ms (protocol.md). */
+const HANDSHAKE_TIMEOUT = 5_000;
+/** TLS handshakes at a time. */
+const MAX_HANDSHAKES = 256;
+/** Time for the gateway to accept a channel, ms. */
+const OPEN_WITHIN = 10_000;
+/** A client that is silent for this long is asked by TCP whether it is still there, ms. */
+const PROBE_AFTER = 60_000;
+
+/** The relay's TLS keys, PEM. */
+export interface FrontDoorKeys {
+  serverCertificate: string;
+  serverPrivateKey: string;
+  clientCertificateChain: string;
+}
+
+/** What a door needs. */
+export interface FrontDoorOptions {
+  registry: Registry;
+  /** Time for a TLS handshake, ms. @default 5,000 */
+  handshakeTimeout?: number;
+  /** TLS handshakes at a time. @default 256 */
+  maxHandshakes?: number;
+}
+
+/** The TLS door. Owns its connections and the streams through them. */
+export class FrontDoor {
+  /** Listens for TCP; the caller opens it. */
+  readonly server: Server;
+  readonly #registry: Registry;
+  readonly #lobby: Lobby;
+  /** Open connections by their two ends, which is what a TLS socket can tell of the one under it. */
+  readonly #sockets = new Map<string, Socket>();
+  readonly #serving = new Set<Promise<void>>();
+  #tls: TlsServer | undefined;
+
+  constructor(options: FrontDoorOptions) {
+    const { handshakeTimeout = HANDSHAKE_TIMEOUT, maxHandshakes = MAX_HANDSHAKES } = options;
+    this.#registry = options.registry;
+    this.#lobby = new Lobby({ timeout: handshakeTimeout, most: maxHandshakes });
+    this.server = createTcpServer(
+      { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER },
+      (socket) => this.#receive(socket),
+    );
+  }
+
+  /**
+   * New connections get these keys; those that exist keep theirs. Throws if they do not fit together.
+   * Connections that come before the first keys are closed.
+   */
+  setKeys(keys: FrontDoorKeys): void {
+    // Not a TLSSocket made by hand: that accepts foreign authorities (protocol.md, "Trap").
+    const tls = createTlsServer(
+      {
+        cert: keys.serverCertificate,
+        key: keys.serverPrivateKey,
+        ca: keys.clientCertificateChain,
+        requestCert: true,
+        rejectUnauthorized: true,
+        minVersion: "TLSv1.2",
+        allowHalfOpen: true,
+      } as Parameters<typeof createTlsServer>[0],
+    );
+    tls.on("tlsClientError", (error: Error, stream: TLSSocket) => {
+      const { authorizationError: verdict } = stream;
+      if (verdict) log.info("a client's certificate is refused: {verdict}", { verdict });
+      else log.debug("TLS handshake failed: {reason}", { reason: error.message });
+      stream.destroy();
+    });
+    tls.on("secureConnection", (stream: TLSSocket) => this.#onSecure(stream));
+    this.#tls = tls;
+  }
+
+  /** Ends every stream; resolves when all connections are gone. */
+  async close(): Promise<void> {
+    const closed = this.server.listening ? once(this.server, "close") : undefined;
+    this.server.close();
+    for (const socket of this.#sockets.values()) socket.destroy();
+    await closed;
+    await Promise.all(this.#serving);
+  }
+
+  #receive(socket: Socket): void {
+    socket.on("error", () => {});
+    if (!this.#tls) return void socket.destroy();
+    const key = ends(socket);
+    this.#sockets.set(key, socket);
+    socket.once("close", () => this.#sockets.delete(key));
+    const from = socket.remoteAddress;
+    this.#lobby.enter(socket, (why) => {
+      log.info("client at {from} cut off during its TLS handshake: {why}", { from, why });
+    });
+    this.#tls.emit("connection", socket);
+  }
+
+  #onSecure(tls: TLSSocket): void {
+    const socket = this.#sockets.get(ends(tls));
+    const raw: unknown = tls.getPeerCertificate(false)?.raw;
+    // Belt and braces: a TLS library that lets one through must not be the last word.
+    if (!socket || !tls.authorized || !(raw instanceof Uint8Array)) return void tls.destroy();
+    this.#lobby.leave(socket);
+    const stream = new TlsStream(tls, socketIntake(socket));
+    stream.on("error", () => {});
+    const serving = serve(stream, raw, this.#registry)
+      .catch((error) => {
+        stream.destroy();
+        log.warn("client at {from} not served: {message}", {
+          from: socket.remoteAddress,
+          message: asSallyportError(error).message,
+        });
+      })
+      .finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
+  }
+}
+
+function ends({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return [remoteAddress, remotePort, localAddress, localPort].join(" ");
+}
+
+async function serve(
+  stream: TlsStream,
+  certificate: Uint8Array,
+  registry: Registry,
+): Promise<void> {
+  const gatewayId = readX509(certificate).subject.commonName ?? "";
+  if (gatewayId === NOBODY) return dismiss(stream);
+  const channel = await openChannel(gatewayId, registry);
+  if (!channel) {
+    log.info("a client asks for gateway {gatewayId}, which is not connected", { gatewayId });
+    return dismiss(stream);
+  }
+  try {
+    const { aToB, bToA } = await pipe(stream, channel);
+    log.debug("stream to {gatewayId} over: {aToB} bytes in, {bToA} out", { gatewayId, aToB, bToA });
+  } catch (error) {
+    log.debug("stream to {gatewayId} broke: {reason}", {
+      gatewayId,
+      reason: asSallyportError(error).message,
+    });
+  }
+}
+
+/** A clean end: close_notify, and the connection goes as soon as that is on its way. */
+function dismiss(stream: TlsStream): void {
+  stream.end(() => stream.destroy());
+}
+
+/** When a newer session replaces the one that was asked, the channel goes through that. */
+async function openChannel(gatewayId: string, registry: Registry): Promise<Channel | undefined> {
+  const session = registry.get(gatewayId);
+  if (!session) return undefined;
+  try {
+    return await session.open(AbortSignal.timeout(OPEN_WITHIN));
+  } catch (error) {
+    const newer = registry.get(gatewayId);
+    if (!newer || newer === session) throw error;
+    return await openChannel(gatewayId, registry);
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * The relay (the seed's "proxy server"): gateways dial in over SSH, clients come over TLS, and bytes
+ * that it cannot read go from one to the other.
+ */
+import { once } from "node:events";
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { renewalTime } from "../certificates/renewal.ts";
+import { parseAuthorizedKey, parsePrivateKey } from "../certificates/ssh_key.ts";
+import type { PlatformApi, RelayRegistration, RelayType } from "../enroll/api.ts";
+import { validityOf } from "../enroll/registration.ts";
+import { asSallyportError, SallyportError } from "../errors.ts";
+import { type Clock, systemClock, waitUntil } from "../link/clock.ts";
+import { listen, type ListenAddress } from "../listen.ts";
+import { logger } from "../log.ts";
+import { acceptSsh, type AcceptSshOptions } from "../ssh/server.ts";
+import type { Keepalive } from "../ssh/session.ts";
+import { FrontDoor } from "./front_door.ts";
+import { Lobby } from "./lobby.ts";
+import { Registry } from "./registry.ts";
+import { parseRelayHost } from "./relay_host.ts";
+
+const log = logger("relay");
+
+/** Time to authenticate, ms. */
+const LOGIN_TIMEOUT = 20_000;
+/** SSH connections that have not authenticated yet, at a time. */
+const MAX_LOGINS = 256;
+/** Heartbeats: until the first success, and then (protocol.md, "Timings"), ms. */
+const FIRST_HEARTBEAT_EVERY = 10_000;
+const HEARTBEAT_EVERY = 30 * 60_000;
+/** Least time between two renewals, and after one that failed, ms. */
+const RENEWAL_PAUSE = 1_000;
+const RENEWAL_RETRY = 60_000;
+
+/** What strangers may take up. */
+export interface RelayLimits {
+  /** Time for an SSH connection to authenticate, ms. @default 20,000 */
+  loginTimeout?: number;
+  /** SSH connections that have not authenticated yet, at a time. @default 256 */
+  maxLogins?: number;
+  /** Time for a TLS handshake, ms. @default 5,000 */
+  handshakeTimeout?: number;
+  /** TLS handshakes at a time. @default 256 */
+  maxHandshakes?: number;
+}
+
+/** How a relay is set up. */
+export interface RelayOptions {
+  name: string;
+  /** Under which gateways and clients reach it: a DNS name or an IP address, without a port. */
+  host: string;
+  type: RelayType;
+  api: Pick<PlatformApi, "registerRelay" | "relayHeartbeat">;
+  sshListen: ListenAddress;
+  tlsListen: ListenAddress;
+  keepalive?: Keepalive;
+  limits?: RelayLimits;
+  clock?: Clock;
+}
+
+/** A relay that is listening. */
+export interface RunningRelay {
+  ssh: ListenAddress;
+  tls: ListenAddress;
+  registry: Registry;
+  /** Resolves when it has stopped and everything is closed, because its signal was aborted. */
+  finished: Promise<void>;
+}
+
+/**
+ * Registers with the platform and listens. Rejects if either fails (`usage`, `port-in-use`, `listen`,
+ * what the API says); stops when `signal` aborts.
+ */
+export async function startRelay(
+  options: RelayOptions,
+  signal: AbortSignal,
+): Promise<RunningRelay> {
+  if (options.name.trim() === "") throw new SallyportError("usage", "the relay needs a name");
+  return await new Relay({ ...options, host: parseRelayHost(options.host) }, signal).start();
+}
+
+/** What the relay shows to gateways and demands of them. */
+type SshKeys = Pick<AcceptSshOptions, "host" | "userAuthority">;
+
+class Relay {
+  readonly #options: RelayOptions;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #registry = new Registry();
+  readonly #lobby: Lobby;
+  readonly #ssh: Server;
+  readonly #door: FrontDoor;
+  #sshKeys: SshKeys | undefined;
+
+  constructor(options: RelayOptions, signal: AbortSignal) {
+    const { limits = {}, clock = systemClock } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#lobby = new Lobby({
+      timeout: limits.loginTimeout ?? LOGIN_TIMEOUT,
+      most: limits.maxLogins ?? MAX_LOGINS,
+    });
+    this.#ssh = createTcpServer(
+      { allowHalfOpen: true, noDelay: true },
+      (socket) => this.#login(socket),
+    );
+    this.#door = new FrontDoor({ registry: this.#registry, ...limits });
+  }
+
+  async start(): Promise<RunningRelay> {
+    const { name, sshListen, tlsListen } = this.#options;
+    try {
+      // Both ports are taken before the platform is told of them.
+      const ssh = await listen(this.#ssh, sshListen, "--ssh-listen");
+      const tls = await listen(this.#door.server, tlsListen, "--tls-listen");
+      const register = async () => this.#use(await this.#register(ssh.port, tls.port));
+      const due = await register();
+      log.info("relay {name} serves gateways on port {ssh} and clients on port {tls}", {
+        name,
+        ssh: ssh.port,
+        tls: tls.port,
+      });
+      return { ssh, tls, registry: this.#registry, finished: this.#run(due, register) };
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+  }
+
+  /** Keeps what the platform knows fresh until the signal aborts, then closes everything. */
+  async #run(due: number, register: () => Promise<number>): Promise<void> {
+    await Promise.all([this.#keepRegistered(due, register), this.#keepBeating()]
+      .map((task) => task.catch((error) => this.#report(error))));
+    await this.#close();
+    log.info("relay {name} has stopped", { name: this.#options.name });
+  }
+
+  #register(sshPort: number, tlsPort: number): Promise<RelayRegistration> {
+    const { api, type, host, name } = this.#options;
+    return api.registerRelay({ type, host, name, sshPort, tlsPort }, this.#signal);
+  }
+
+  /** New connections get these keys. Returns when the next ones are due, ms since 1970. */
+  #use(registration: RelayRegistration): number {
+    const { pki, ssh } = registration;
+    const sshKeys = {
+      host: {
+        certificate: parseAuthorizedKey(ssh.serverCertificate).blob,
+        privateKey: parsePrivateKey(ssh.serverPrivateKey),
+      },
+      userAuthority: parseAuthorizedKey(ssh.clientCAPublicKey).blob,
+    };
+    this.#door.setKeys(pki);
+    this.#sshKeys = sshKeys;
+    const now = new Date(this.#clock.now());
+    const due = renewalTime({ ...validityOf(registration), now }).getTime();
+    return Math.max(due, now.getTime() + RENEWAL_PAUSE);
+  }
+
+  #login(socket: Socket): void {
+    if (!this.#sshKeys) return void socket.destroy();
+    const from = socket.remoteAddress;
+    let turnedOut: string | undefined;
+    this.#lobby.enter(socket, (why) => turnedOut = why);
+    acceptSsh({
+      ...this.#sshKeys,
+      socket,
+      keyId: `client-${this.#options.name}`,
+      keepalive: this.#options.keepalive,
+      onRefused: ({ code, message }) =>
+        log.warn("gateway at {from} refused: {message}", { from, code, message }),
+    }).then(
+      (session) => {
+        this.#lobby.leave(socket);
+        this.#registry.add(session);
+      },
+      (error) => {
+        const { code, message } = asSallyportError(error);
+        log.info("SSH connection from {from} ended before login: {message}", {
+          from,
+          code,
+          message: turnedOut ?? message,
+        });
+      },
+    );
+  }
+
+  async #keepRegistered(due: number, register: () => Promise<number>): Promise<never> {
+    for (;;) {
+      await waitUntil(this.#clock, () => due, this.#signal);
+      try {
+        due = await register();
+        log.info("certificates renewed");
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        const { code, message } = asSallyportError(error);
+        log.warn("certificates not renewed: {message}", { code, message });
+        due = this.#clock.now() + RENEWAL_RETRY;
+      }
+    }
+  }
+
+  async #keepBeating(): Promise<never> {
+    const { api, type, name } = this.#options;
+    for (;;) {
+      let wait = HEARTBEAT_EVERY;
+      try {
+        await api.relayHeartbeat({ type, name }, this.#signal);
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        const { code, message } = asSallyportError(error);
+        log.warn("heartbeat not taken: {message}", { code, message });
+        wait = FIRST_HEARTBEAT_EVERY;
+      }
+      await this.#clock.wait(wait, this.#signal);
+    }
+  }
+
+  /** What ends with the signal's reason has ended well; anything else must be heard of. */
+  #report(error: unknown): void {
+    if (!this.#signal.aborted) log.error("{message}", { message: asSallyportError(error).message });
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#ssh.listening ? once(this.#ssh, "close") : undefined;
+    this.#ssh.close();
+    this.#lobby.clear();
+    await this.#door.close();
+    await this.#registry.close();
+    await closed;
+  }
+}

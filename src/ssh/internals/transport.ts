@@ -1,0 +1,386 @@
+/**
+ * The SSH transport (RFC 4253) over ssh2's Protocol class: identification, key exchange with host
+ * certificates, encryption, rekeying. What lies above it (RFC 4252, RFC 4254) is ours: messages 50
+ * and up are handed to `onMessage` as bytes and sent with `send`.
+ *
+ * This folder is the only place that touches ssh2's private parts. The seams, each guarded by
+ * test/ssh/internals_test.ts:
+ *  1. the key parser's `parseDERKey` (certificate_host_keys.ts);
+ *  2. `protocol._kex`, the key exchange of the moment: the host key algorithm it negotiated is
+ *     rewritten (seam 2 below) so that certificates pass ssh2's own comparisons;
+ *  3. `protocol._onPayload`, which ssh2 gives to each decipher it makes: ours takes messages >= 50;
+ *  4. sending: `_packetRW.write` and `sendPacket`, as ssh2's own senders use them;
+ *  5. `protocol._kexinit`, which is set while keys are exchanged;
+ *  6. `_kex.remoteExtInfoEnabled`, set to false on a server: ssh2's EXT_INFO lacks a comma between
+ *     two algorithm names, so we send our own.
+ */
+import "./certificate_host_keys.ts";
+import { Buffer } from "node:buffer";
+import type { KeyObject } from "node:crypto";
+import { sign } from "node:crypto";
+import cryptoParts from "ssh2/lib/protocol/crypto.js";
+import Protocol from "ssh2/lib/protocol/Protocol.js";
+import protocolUtils from "ssh2/lib/protocol/utils.js";
+import { plainType } from "../../certificates/ssh.ts";
+import { blobType } from "../../certificates/ssh_key.ts";
+import type { Algorithms } from "../algorithms.ts";
+import { byte, string, uint32 } from "../wire.ts";
+
+const KEXDH_REPLY = 31;
+const EXT_INFO = 7;
+const FIRST_MESSAGE_OF_OURS = 50;
+/** RFC 4253 §9: new keys after a gigabyte, counting both ways. */
+const REKEY_BYTES = 2 ** 30;
+const SERVER_SIGNATURE_ALGORITHMS = [
+  "ssh-ed25519",
+  "ecdsa-sha2-nistp256",
+  "ecdsa-sha2-nistp384",
+  "ecdsa-sha2-nistp521",
+  "rsa-sha2-512",
+  "rsa-sha2-256",
+].join(",");
+
+interface Negotiated {
+  kex: string;
+  serverHostKey: string;
+  cs: { cipher: string; mac: string };
+  sc: { cipher: string; mac: string };
+}
+
+interface Kex {
+  negotiated: Negotiated;
+  sessionID: Buffer;
+  remoteExtInfoEnabled: boolean;
+  parse(payload: Buffer): unknown;
+}
+
+interface Ssh2Protocol {
+  start(): void;
+  parse(chunk: Uint8Array, from: number, to: number): void;
+  rekey(): void;
+  disconnect(reason: number): void;
+  cleanup(): void;
+  _kex: Kex | undefined;
+  _kexinit: Buffer | undefined;
+  _onPayload: (payload: Buffer) => unknown;
+  _packetRW: {
+    write: {
+      allocStart: number;
+      alloc(length: number): Buffer;
+      finalize(packet: Buffer): Buffer;
+    };
+  };
+}
+
+/** The host's side of a key exchange: a certificate and the private key it certifies. */
+export interface HostCredentials {
+  certificate: Uint8Array;
+  privateKey: KeyObject;
+}
+
+/** What a transport reports, in the order in which it happens. */
+export interface TransportEvents {
+  /** Bytes for the socket. */
+  onWrite(data: Buffer): void;
+  /** A key exchange is complete; `first` is false for a rekey. */
+  onReady(first: boolean): void;
+  /** A message of the authentication or connection protocol (numbers 50 and up). */
+  onMessage(payload: Buffer): void;
+  /** The other side asks for a service (RFC 4253 §10); servers only. */
+  onServiceRequest?(name: string): void;
+  /** A service asked for is granted; clients only. */
+  onServiceAccept?(name: string): void;
+  /** The other side has said goodbye. */
+  onDisconnect(reason: number, description: string): void;
+  /** The transport cannot go on. Nothing is sent or reported afterwards. */
+  onError(error: Error): void;
+}
+
+/** How a transport is set up. */
+export interface TransportOptions {
+  role: "client" | "server";
+  algorithms: Algorithms;
+  /** Software version for the identification line, without spaces. */
+  ident: string;
+  events: TransportEvents;
+  /** Clients: decides on the host key blob; throws to refuse. */
+  verifyHostKey?(blob: Buffer): void;
+  /** Servers. */
+  host?: HostCredentials;
+  /** New keys after this many bytes. @default 2 ** 30 */
+  rekeyBytes?: number;
+}
+
+/** Resolves when ssh2's WebAssembly parts are compiled; a transport must not start before. */
+export const transportReady: Promise<void> = (cryptoParts as { init: Promise<void> }).init;
+
+/** One SSH transport over bytes; it owns no socket. */
+export class Transport {
+  readonly #protocol: Ssh2Protocol;
+  readonly #events: TransportEvents;
+  readonly #role: "client" | "server";
+  #ready = false;
+  #dead = false;
+  #refusal: Error | undefined;
+  #bytesSinceKeys = 0;
+  readonly #rekeyBytes: number;
+
+  constructor(options: TransportOptions) {
+    const { role, algorithms, ident, events, verifyHostKey, host } = options;
+    this.#rekeyBytes = options.rekeyBytes ?? REKEY_BYTES;
+    this.#events = events;
+    this.#role = role;
+    const lists = (list: string[]) => ({ cs: list, sc: list });
+    const cipher = lists(algorithms.cipher);
+    const mac = lists(algorithms.mac);
+    const direction = (way: "cs" | "sc") => ({
+      cipher: cipher[way],
+      mac: mac[way],
+      compress: ["none"],
+      lang: [],
+    });
+    const Constructor = Protocol as unknown as new (config: object) => Ssh2Protocol;
+    this.#protocol = new Constructor({
+      server: role === "server",
+      ident,
+      offer: {
+        kex: algorithms.kex,
+        serverHostKey: host ? certificateAlgorithms(host.certificate) : algorithms.serverHostKey,
+        cs: direction("cs"),
+        sc: direction("sc"),
+      },
+      hostKeys: host && hostKeyTable(host),
+      hostVerifier: (blob: Buffer) => this.#verify(blob, verifyHostKey),
+      onWrite: (data: Buffer) => this.#write(data),
+      onError: (error: Error) => this.#fail(this.#refusal ?? error),
+      onHandshakeComplete: () => this.#onKeys(),
+      messageHandlers: {
+        DISCONNECT: (_: unknown, reason: number, text: string) => {
+          events.onDisconnect(reason, text);
+        },
+        SERVICE_REQUEST: (_: unknown, name: string) => events.onServiceRequest?.(name),
+        SERVICE_ACCEPT: (_: unknown, name: string) => events.onServiceAccept?.(name),
+      },
+    });
+    this.#takeMessages();
+    this.#watchKeyExchange();
+  }
+
+  /** Sends our identification line; everything else follows from what `receive` is given. */
+  start(): void {
+    this.#protocol.start();
+  }
+
+  /** Takes bytes from the socket. */
+  receive(data: Uint8Array): void {
+    if (this.#dead) return;
+    this.#countForRekey(data.length);
+    try {
+      this.#protocol.parse(data, 0, data.length);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** The identifier of this session (RFC 4253 §7.2), known once `onReady` was called. */
+  get sessionId(): Buffer {
+    const id = this.#protocol._kex?.sessionID;
+    if (!id) throw new Error("the first key exchange is not complete");
+    return id;
+  }
+
+  /** True while keys are exchanged; what is sent meanwhile is kept until the new ones are there. */
+  get exchanging(): boolean {
+    return this.#protocol._kexinit !== undefined;
+  }
+
+  /** The algorithms in use, as they were negotiated. */
+  get negotiated(): Negotiated | undefined {
+    return this.#protocol._kex?.negotiated;
+  }
+
+  /** Sends one message, its number first. During a rekey it is queued by ssh2. */
+  send(...parts: Uint8Array[]): void {
+    if (this.#dead) return;
+    let length = 0;
+    for (const part of parts) length += part.length;
+    // Before the packet is laid out: ssh2 lays out those that wait for new keys in another way.
+    this.#countForRekey(length);
+    const writer = this.#protocol._packetRW.write;
+    let at = writer.allocStart;
+    const packet = writer.alloc(length);
+    for (const part of parts) {
+      packet.set(part, at);
+      at += part.length;
+    }
+    (protocolUtils as { sendPacket(p: Ssh2Protocol, packet: Buffer): boolean })
+      .sendPacket(this.#protocol, writer.finalize(packet));
+  }
+
+  /** Asks for new keys; messages sent meanwhile wait. */
+  rekey(): void {
+    this.#bytesSinceKeys = 0;
+    if (this.#ready && !this.#dead) this.#protocol.rekey();
+  }
+
+  /** Says goodbye (RFC 4253 §11.1) and makes the transport unusable. */
+  disconnect(reason: number): void {
+    if (this.#dead) return;
+    try {
+      this.#protocol.disconnect(reason);
+    } finally {
+      this.destroy();
+    }
+  }
+
+  /** Frees keys and buffers; nothing is reported afterwards. */
+  destroy(): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#protocol.cleanup();
+  }
+
+  #write(data: Buffer): void {
+    if (!this.#dead) this.#events.onWrite(data);
+  }
+
+  #fail(error: Error): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#protocol.cleanup();
+    this.#events.onError(error);
+  }
+
+  #onKeys(): void {
+    const first = !this.#ready;
+    this.#ready = true;
+    this.#bytesSinceKeys = 0;
+    if (first && this.#role === "server") this.#sendExtensionInfo();
+    this.#events.onReady(first);
+  }
+
+  /** RFC 8308 §3.1: which signature algorithms a client may use. */
+  #sendExtensionInfo(): void {
+    if (!this.#wantsExtensionInfo) return;
+    this.send(
+      byte(EXT_INFO),
+      uint32(1),
+      string("server-sig-algs"),
+      string(SERVER_SIGNATURE_ALGORITHMS),
+    );
+  }
+  #wantsExtensionInfo = false;
+
+  #verify(blob: Buffer, verifyHostKey: TransportOptions["verifyHostKey"]): boolean {
+    try {
+      verifyHostKey?.(blob);
+      return verifyHostKey !== undefined;
+    } catch (error) {
+      this.#refusal = error instanceof Error ? error : new Error(String(error));
+      return false;
+    }
+  }
+
+  #countForRekey(bytes: number): void {
+    this.#bytesSinceKeys += bytes;
+    if (this.#bytesSinceKeys > this.#rekeyBytes) this.rekey();
+  }
+
+  /** Seam 3. */
+  #takeMessages(): void {
+    const transportMessages = this.#protocol._onPayload;
+    this.#protocol._onPayload = (payload) => {
+      if (payload.length > 0 && payload[0]! >= FIRST_MESSAGE_OF_OURS) {
+        this.#events.onMessage(payload);
+        return undefined;
+      }
+      return transportMessages(payload);
+    };
+  }
+
+  /**
+   * Seam 2. A certificate algorithm such as "rsa-sha2-256-cert-v01@openssh.com" is agreed on while
+   * the blob says "ssh-rsa-cert-v01@openssh.com" and the signature "rsa-sha2-256" (protocol.md).
+   * ssh2 compares all three with one variable, so it is shown each name when it is that one's turn.
+   */
+  #watchKeyExchange(): void {
+    let current: Kex | undefined = this.#protocol._kex;
+    Object.defineProperty(this.#protocol, "_kex", {
+      configurable: true,
+      get: () => current,
+      set: (kex: Kex) => {
+        current = kex;
+        this.#adoptKeyExchange(kex);
+      },
+    });
+  }
+
+  #adoptKeyExchange(kex: Kex): void {
+    const { negotiated } = kex;
+    const signature = plainType(negotiated.serverHostKey);
+    negotiated.serverHostKey = signature;
+    if (this.#role === "server") {
+      // ssh2 assigns this field right after it has assigned _kex.
+      Object.defineProperty(kex, "remoteExtInfoEnabled", {
+        get: () => false,
+        set: (value: boolean) => this.#wantsExtensionInfo = value,
+      });
+      return;
+    }
+    const parse = kex.parse;
+    kex.parse = (payload) => {
+      if (payload[0] !== KEXDH_REPLY) return parse.call(kex, payload);
+      negotiated.serverHostKey = replyBlobType(payload, signature);
+      try {
+        return parse.call(kex, payload);
+      } finally {
+        negotiated.serverHostKey = signature;
+      }
+    };
+  }
+}
+
+/**
+ * The type name in the host key of a KEXDH_REPLY, if a signature of the negotiated algorithm can be
+ * made by a certificate of that type; else the algorithm itself, so that ssh2 sees the mismatch.
+ */
+function replyBlobType(payload: Buffer, signature: string): string {
+  const expected = signature.startsWith("rsa-sha2-") ? "ssh-rsa" : signature;
+  const type = tryBlobType(payload);
+  return type !== undefined && plainType(type) === expected ? type : signature;
+}
+
+function tryBlobType(payload: Buffer): string | undefined {
+  try {
+    return blobType(payload.subarray(5));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The host key algorithms that a host with this certificate offers. */
+function certificateAlgorithms(certificate: Uint8Array): string[] {
+  const type = blobType(certificate);
+  return type === "ssh-rsa-cert-v01@openssh.com"
+    ? ["rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com"]
+    : [type];
+}
+
+/** ssh2 looks the host key up under the (rewritten) negotiated name. */
+function hostKeyTable({ certificate, privateKey }: HostCredentials): Record<string, object> {
+  const type = plainType(blobType(certificate));
+  const key = {
+    type,
+    getPublicSSH: () => Buffer.from(certificate),
+    sign: (data: Buffer, hash?: string) =>
+      sign(hash ?? DEFAULT_HASH[type] ?? null, data, privateKey),
+  };
+  const names = certificateAlgorithms(certificate).map(plainType);
+  return Object.fromEntries(names.map((name) => [name, key]));
+}
+
+const DEFAULT_HASH: Record<string, string> = {
+  "ecdsa-sha2-nistp256": "sha256",
+  "ecdsa-sha2-nistp384": "sha384",
+  "ecdsa-sha2-nistp521": "sha512",
+};

@@ -1,0 +1,273 @@
+/**
+ * What a client's and a server's session have in common: the socket under a transport, the connection
+ * above it, keepalive, and one end for all of them. Authentication is what differs (client.ts,
+ * server.ts).
+ */
+import type { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
+import process from "node:process";
+import { SallyportError } from "../errors.ts";
+import type { Channel } from "./channel.ts";
+import { Connection } from "./connection.ts";
+import { Transport, type TransportOptions, transportReady } from "./internals/transport.ts";
+import { ALGORITHMS, type Algorithms } from "./algorithms.ts";
+import { DISCONNECT } from "./message.ts";
+import { VERSION } from "../version.ts";
+
+/** How alive the other side must be. */
+export interface Keepalive {
+  /** Time between two questions, ms. */
+  interval: number;
+  /** Time within which an answer must come, ms. */
+  timeout: number;
+}
+
+/** Both sides notice a dead peer within 20 s. */
+export const DEFAULT_KEEPALIVE: Keepalive = { interval: 10_000, timeout: 10_000 };
+
+/** Bytes that may wait for the socket before channels are told to wait. */
+const SOCKET_BUFFER = 1024 * 1024;
+
+/** Called by the session at the points where a client and a server differ. */
+export interface Authentication {
+  /** Keys are in place for the first time. */
+  onReady(): void;
+  /** A message of RFC 4252 while not yet authenticated. */
+  onMessage(payload: Buffer): void;
+  onServiceRequest?(name: string): void;
+  onServiceAccept?(name: string): void;
+}
+
+/** How a session is set up. */
+export interface SessionOptions
+  extends Pick<TransportOptions, "role" | "verifyHostKey" | "host" | "rekeyBytes"> {
+  /** Connected; owned by the session. */
+  socket: Socket;
+  /** Takes channels that the other side opens; without it they are refused. */
+  onOpen?(channel: Channel): void;
+  /** @default 2048 */
+  maxChannels?: number;
+  /** @default every 10 s, answered within 10 s */
+  keepalive?: Keepalive;
+  /** @default ALGORITHMS */
+  algorithms?: Algorithms;
+}
+
+/** One SSH session over one socket. Ends once, for one reason, and frees everything then. */
+export class Session {
+  readonly connection: Connection;
+  /** Resolves when the session is over: with the reason, or undefined if `close` ended it. */
+  readonly closed: Promise<SallyportError | undefined>;
+  readonly #socket: Socket;
+  readonly #transport: Transport;
+  readonly #keepalive: Keepalive;
+  #resolveClosed!: (reason: SallyportError | undefined) => void;
+  #authentication: Authentication | undefined;
+  #authenticated = false;
+  #over = false;
+  #congested = false;
+  #corked = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: SessionOptions) {
+    const { socket, keepalive = DEFAULT_KEEPALIVE, algorithms = ALGORITHMS } = options;
+    this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
+    this.#socket = socket;
+    this.#keepalive = keepalive;
+    this.#transport = new Transport({
+      role: options.role,
+      algorithms,
+      ident: `sallyport_${VERSION}`,
+      verifyHostKey: options.verifyHostKey,
+      host: options.host,
+      rekeyBytes: options.rekeyBytes,
+      events: {
+        onWrite: (data) => this.#write(data),
+        onReady: (first) => first ? this.#authentication?.onReady() : this.connection.drained(),
+        onMessage: (payload) => this.#onMessage(payload),
+        onServiceRequest: (name) => this.#authentication?.onServiceRequest?.(name),
+        onServiceAccept: (name) => this.#authentication?.onServiceAccept?.(name),
+        onDisconnect: (reason, text) => this.#onDisconnect(reason, text),
+        onError: (error) => this.fail(asSshError(error)),
+      },
+    });
+    this.connection = new Connection({
+      send: (...parts) => this.#transport.send(...parts),
+      // What is sent during a key exchange waits in ssh2's memory for its end.
+      congested: () => this.#congested || this.#transport.exchanging,
+      onOpen: options.onOpen,
+      maxChannels: options.maxChannels,
+    });
+  }
+
+  /** Begins; `authentication` drives the session until `authenticated` is called. */
+  async start(authentication: Authentication): Promise<void> {
+    this.#authentication = authentication;
+    const socket = this.#socket;
+    socket.on("error", (error) => this.fail(socketError(error)));
+    socket.on("close", () => this.fail(new SallyportError("ssh-closed", "connection closed")));
+    socket.on("end", () => {
+      this.fail(new SallyportError("ssh-closed", "the other side closed the connection"));
+    });
+    socket.on("drain", () => {
+      this.#congested = false;
+      this.connection.drained();
+    });
+    await transportReady;
+    if (this.#over) return;
+    this.#transport.start();
+    socket.on("data", (data: Buffer) => this.#transport.receive(data));
+  }
+
+  /** The identifier that signatures are bound to (RFC 4252 §7). */
+  get sessionId(): Buffer {
+    return this.#transport.sessionId;
+  }
+
+  /** Algorithms of the last key exchange. */
+  get negotiated(): Transport["negotiated"] {
+    return this.#transport.negotiated;
+  }
+
+  /** Bytes received and sent on the socket. */
+  get traffic(): { received: number; sent: number } {
+    return { received: this.#socket.bytesRead, sent: this.#socket.bytesWritten };
+  }
+
+  /** Sends one message in parts. */
+  send(...parts: Uint8Array[]): void {
+    this.#transport.send(...parts);
+  }
+
+  /** Exchanges new keys now. */
+  rekey(): void {
+    this.#transport.rekey();
+  }
+
+  /** Authentication is over: from here on messages belong to the connection. */
+  authenticated(): void {
+    this.#authenticated = true;
+    this.#scheduleKeepalive();
+  }
+
+  /** Round trip of one keepalive, ms. Rejects if the signal aborts or the session ends first. */
+  ping(signal?: AbortSignal): Promise<number> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const started = performance.now();
+      const abort = () => reject(signal?.reason);
+      signal?.addEventListener("abort", abort, { once: true });
+      this.connection.ping(
+        () => {
+          signal?.removeEventListener("abort", abort);
+          resolve(performance.now() - started);
+        },
+        (error) => {
+          signal?.removeEventListener("abort", abort);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Ends the session on purpose, with DISCONNECT. */
+  close(reason: number = DISCONNECT.byApplication): void {
+    if (!this.#over) this.#end(undefined, () => this.#transport.disconnect(reason));
+  }
+
+  /** Ends the session because of an error; the other side is told where that makes sense. */
+  fail(error: SallyportError, reason: number = DISCONNECT.protocolError): void {
+    if (this.#over) return;
+    const tell = error.code !== "ssh-closed" && !this.#socket.destroyed;
+    this.#end(error, () => tell && this.#transport.disconnect(reason));
+  }
+
+  #end(error: SallyportError | undefined, goodbye: () => void): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.connection.end(error ?? new SallyportError("ssh-closed", "session closed"));
+    goodbye();
+    this.#transport.destroy();
+    const socket = this.#socket;
+    // Let the goodbye leave, but never wait for a peer that is not there.
+    socket.removeAllListeners("data");
+    socket.resume();
+    socket.end();
+    const kill = setTimeout(() => socket.destroy(), 1000);
+    socket.once("close", () => clearTimeout(kill));
+    this.#resolveClosed(error);
+  }
+
+  /**
+   * A packet leaves ssh2 in up to three pieces and packets come in bursts: what one turn of the event
+   * loop writes goes out in one system call.
+   */
+  #write(data: Buffer): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        socket.uncork();
+      });
+    }
+    socket.write(data);
+    if (socket.writableLength > SOCKET_BUFFER) this.#congested = true;
+  }
+
+  #onMessage(payload: Buffer): void {
+    if (this.#over) return;
+    try {
+      if (this.#authenticated) this.connection.receive(payload);
+      else this.#authentication?.onMessage(payload);
+    } catch (error) {
+      this.fail(asSshError(error));
+    }
+  }
+
+  #onDisconnect(reason: number, text: string): void {
+    const detail = text ? `: ${text}` : "";
+    this.fail(
+      new SallyportError("ssh-closed", `the other side disconnected (reason ${reason})${detail}`),
+    );
+  }
+
+  #scheduleKeepalive(): void {
+    if (this.#over) return;
+    this.#timer = setTimeout(() => {
+      this.#awaitSignOfLife();
+      this.connection.ping(() => {
+        clearTimeout(this.#timer);
+        this.#scheduleKeepalive();
+      });
+    }, this.#keepalive.interval);
+  }
+
+  /** On a slow line the answer can stand behind much else: whatever comes is a sign of life. */
+  #awaitSignOfLife(): void {
+    const { timeout } = this.#keepalive;
+    const heard = this.#socket.bytesRead;
+    this.#timer = setTimeout(() => {
+      if (this.#socket.bytesRead !== heard) return this.#awaitSignOfLife();
+      this.fail(new SallyportError("ssh-closed", `no sign of life for ${timeout} ms`));
+    }, timeout);
+  }
+}
+
+function socketError(error: Error): SallyportError {
+  return new SallyportError("ssh-closed", `connection lost: ${error.message}`, { cause: error });
+}
+
+function asSshError(error: unknown): SallyportError {
+  if (error instanceof SallyportError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/no matching host key format|does not match negotiated type/.test(message)) {
+    return new SallyportError("host-key-raw", "the relay shows a raw host key, not a certificate", {
+      hint: "the relay must present a host certificate signed by the platform",
+      cause: error,
+    });
+  }
+  return new SallyportError("ssh-protocol", `SSH: ${message}`, { cause: error });
+}

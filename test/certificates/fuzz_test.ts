@@ -1,0 +1,116 @@
+/** Keys as they come from outside: whatever it is, it is read or refused with an error of ours. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import * as fc from "fast-check";
+import {
+  formatAuthorizedKey,
+  formatPrivateKey,
+  parseAuthorizedKey,
+  parsePrivateKey,
+  publicKeyBlob,
+  publicKeyFromBlob,
+  verifySsh,
+} from "../../src/certificates/ssh_key.ts";
+import { SallyportError } from "../../src/errors.ts";
+import { mpint, string } from "../../src/ssh/wire.ts";
+
+const KEYS: Record<string, KeyObject> = {
+  rsa: generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey,
+  ecdsa: generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
+  ed25519: generateKeyPairSync("ed25519").privateKey,
+};
+
+/** Runs `parse`; anything thrown must be ours. */
+function refusedOrRead(parse: () => unknown): void {
+  try {
+    parse();
+  } catch (error) {
+    assert.ok(
+      error instanceof SallyportError && error.code === "key-malformed",
+      error instanceof Error ? error.stack : String(error),
+    );
+  }
+}
+
+/** `bytes` with some changed, cut or put in. */
+function damaged(bytes: Buffer) {
+  return fc.tuple(
+    fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { maxLength: 4 }),
+    fc.oneof(fc.constant(bytes.length), fc.nat(bytes.length)),
+    fc.oneof(fc.constant(new Uint8Array()), fc.uint8Array({ maxLength: 9 })),
+  ).map(([changes, length, more]) => {
+    const copy = Buffer.from(bytes);
+    for (const [at, value] of changes) copy[at] = value;
+    return Buffer.concat([copy.subarray(0, length), more]);
+  });
+}
+
+Deno.test("any text as an authorized_keys line is read or refused", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 200 }), (line) => {
+      refusedOrRead(() => parseAuthorizedKey(line));
+    }),
+    { numRuns: 500, seed: 1 },
+  );
+  for (const line of ["", " ", "ssh-rsa", "ssh-rsa AAAA", "ssh-ed25519 AAAAB3NzaC1yc2E= x"]) {
+    assert.throws(() => parseAuthorizedKey(line), SallyportError, line);
+  }
+});
+
+for (const [name, key] of Object.entries(KEYS)) {
+  Deno.test(`a damaged ${name} key line, key or signature is read or refused`, () => {
+    const blob = publicKeyBlob(key);
+    const line = Buffer.from(formatAuthorizedKey(blob, "comment"));
+    fc.assert(
+      fc.property(damaged(line), damaged(blob), (text, bytes) => {
+        refusedOrRead(() => parseAuthorizedKey(text.toString("latin1")));
+        refusedOrRead(() => publicKeyFromBlob(bytes));
+        assert.equal(verifySsh(bytes, Buffer.from("data"), bytes), false);
+      }),
+      { numRuns: 300, seed: 2 },
+    );
+  });
+
+  Deno.test(`a damaged ${name} private key file is read or refused`, () => {
+    const pem = formatPrivateKey(key);
+    const [begin, ...rest] = pem.trimEnd().split("\n");
+    const body = Buffer.from(rest.slice(0, -1).join(""), "base64");
+    fc.assert(
+      fc.property(damaged(body), (bytes) => {
+        const lines = bytes.toString("base64").match(/.{1,64}/g) ?? [];
+        refusedOrRead(() => parsePrivateKey([begin, ...lines, rest.at(-1), ""].join("\n")));
+      }),
+      { numRuns: 300, seed: 3 },
+    );
+    fc.assert(
+      fc.property(damaged(Buffer.from(pem)), (text) => {
+        refusedOrRead(() => parsePrivateKey(text.toString("latin1")));
+      }),
+      { numRuns: 100, seed: 4 },
+    );
+  });
+}
+
+Deno.test("an RSA key that would keep us busy is refused before it is used", () => {
+  const rsa = (bits: number, exponent: Uint8Array) =>
+    Buffer.concat([string("ssh-rsa"), mpint(exponent), mpint(Buffer.alloc(bits / 8, 0xff))]);
+  const usual = Buffer.of(1, 0, 1);
+  const signature = Buffer.concat([string("rsa-sha2-256"), string(Buffer.alloc(4096, 1))]);
+  for (
+    const blob of [
+      rsa(1024, usual),
+      rsa(32_768, usual),
+      rsa(4096, Buffer.alloc(512, 0xff)),
+      rsa(200_000, Buffer.alloc(25_000, 0xff)),
+    ]
+  ) {
+    assert.throws(
+      () => publicKeyFromBlob(blob),
+      (error) => error instanceof SallyportError && error.code === "key-malformed",
+    );
+    const started = performance.now();
+    assert.equal(verifySsh(blob, Buffer.from("data"), signature), false);
+    assert.ok(performance.now() - started < 1000);
+  }
+});

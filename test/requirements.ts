@@ -1,0 +1,82 @@
+/**
+ * What some tests need beside Deno. A test whose requirement is missing is skipped, and scripts/test.ts
+ * names it; with SALLYPORT_TEST_DEMAND=1 (CI) a missing one is an error instead.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const SHARED = join(ROOT, "..", "shared");
+const LAB = join(SHARED, "lab");
+
+/** A program of the machine, or of the folder beside the project. */
+export type Requirement = "go" | "ssh" | "ssh-keygen" | "sshd" | "curl" | "denort";
+
+const PRESENT: Record<Requirement, () => boolean> = {
+  go: () => inPath("go") !== undefined && existsSync(join(LAB, "main.go")),
+  ssh: () => inPath("ssh") !== undefined,
+  "ssh-keygen": () => inPath("ssh-keygen") !== undefined,
+  sshd: () => inPath("sshd") !== undefined,
+  curl: () => inPath("curl") !== undefined,
+  denort: () => Boolean(process.env.DENORT_BIN) || existsSync(join(SHARED, "denort")),
+};
+
+/** `ignore` for a test that needs all of `names`. Throws in CI if one is missing. */
+export function requirement(...names: Requirement[]): { ignore: boolean } {
+  const missing = names.filter((name) => !PRESENT[name]());
+  if (missing.length > 0 && process.env.SALLYPORT_TEST_DEMAND === "1") {
+    throw new Error(`tests need ${missing.join(", ")}, which this machine lacks`);
+  }
+  return { ignore: missing.length > 0 };
+}
+
+/** The path of a program; sbin is looked at too, where sshd lives. */
+export function inPath(program: string): string | undefined {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/local/sbin", "/usr/sbin"];
+  const name = process.platform === "win32" ? `${program}.exe` : program;
+  return folders.filter(Boolean).map((folder) => join(folder, name)).find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+let lab: Promise<string> | undefined;
+
+/** The lab's program, built at its first use on this machine and again when its source changes. */
+export function labBinary(): Promise<string> {
+  return lab ??= buildLab();
+}
+
+async function buildLab(): Promise<string> {
+  const hash = createHash("sha256");
+  for (const name of readdirSync(LAB).sort()) {
+    hash.update(name).update(readFileSync(join(LAB, name)));
+  }
+  const folder = join(tmpdir(), `sallyport-lab-${process.getuid?.() ?? "user"}`);
+  const binary = join(folder, hash.digest("hex").slice(0, 16));
+  if (existsSync(binary)) return binary;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const partial = `${binary}.${process.pid}`;
+  await run("go", ["build", "-o", partial, "."], { cwd: LAB });
+  await rename(partial, binary);
+  return binary;
+}
+
+/** The denort that compiled binaries are made of. */
+export async function denortPath(): Promise<string> {
+  if (process.env.DENORT_BIN) return process.env.DENORT_BIN;
+  const { stdout } = await run(join(SHARED, "denort"), []);
+  return stdout.trim();
+}
