@@ -13,7 +13,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** The top of the project. */
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const SHARED = join(ROOT, "..", "shared");
 const LAB = join(SHARED, "lab");
 

@@ -40,14 +40,15 @@ export interface Hop {
 /** Makes hops. One listener on a loopback port of its own, open as long as the hop maker. */
 export class HopMaker {
   readonly #server: Server;
-  readonly #port: number;
+  /** The loopback port that hops go through. */
+  readonly port: number;
   /** Connecting ends by their port, until the accepting end shows up; and the other way round. */
   readonly #expected = new Map<number, Waiting>();
   readonly #early = new Map<number, Early>();
 
   private constructor(server: Server, port: number) {
     this.#server = server;
-    this.#port = port;
+    this.port = port;
     server.on("connection", (socket: Socket) => this.#match(socket));
   }
 
@@ -71,7 +72,7 @@ export class HopMaker {
   async join(duplex: Duplex): Promise<Hop> {
     // Stays: until the two are coupled nobody else listens.
     duplex.on("error", () => {});
-    const near = connect({ host: LOOPBACK, port: this.#port, noDelay: true, allowHalfOpen: true });
+    const near = connect({ host: LOOPBACK, port: this.port, noDelay: true, allowHalfOpen: true });
     const socket = await this.#farEnd(near).catch((error) => {
       near.destroy();
       throw error;

@@ -10,7 +10,6 @@ import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto"
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import { readX509 } from "../certificates/x509.ts";
 import { SallyportError } from "../errors.ts";
 import { type Hop, HopMaker } from "./hop.ts";
 import { ALPN } from "./route.ts";
@@ -18,6 +17,12 @@ import { TlsStream } from "./tls_stream.ts";
 
 /** Time for a handshake, ms. */
 export const HANDSHAKE_TIMEOUT = 10_000;
+
+/** How long a refused client may take to hear why, ms. */
+const LINGER = 1_000;
+/** Deno has one verdict for all of these, and shows no certificate that it has refused. */
+const REFUSED = "client certificate refused: it is missing, not of the platform's authority, " +
+  "expired, not valid yet, or not for clients";
 
 /** Keys of the gateway's side, PEM. */
 export interface MtlsOptions {
@@ -68,8 +73,7 @@ export class MtlsAcceptor {
       // A failed TLSSocket no longer knows its port, but the socket under it does. If a runtime stops
       // telling it, the handshake still fails (its socket closes), only without this reason.
       const port = stream._parent?.remotePort;
-      const reason = stream.authorizationError ? new Error(refusal(stream)) : error;
-console.error("TCE", stream.getPeerCertificate(false), (stream as any)._handle);
+      const reason = stream.authorizationError ? new Error(REFUSED) : error;
       if (port !== undefined) this.#handshakes.get(port)?.reject(reason);
     });
   }
@@ -118,8 +122,7 @@ console.error("TCE", stream.getPeerCertificate(false), (stream as any)._handle);
     try {
       return await this.#handshake(hop, channel, signal);
     } catch (error) {
-      hop.socket.destroy();
-      channel.destroy();
+      endRefused(hop, channel);
       throw asHandshakeError(error);
     }
   }
@@ -171,6 +174,15 @@ console.error("TCE", stream.getPeerCertificate(false), (stream as any)._handle);
   }
 }
 
+/** The alert that names the reason is still on its way through the hop. */
+function endRefused({ socket }: Hop, channel: Duplex): void {
+  socket.end();
+  socket.destroy();
+  const timer = setTimeout(() => channel.destroy(), LINGER);
+  channel.once("close", () => clearTimeout(timer));
+  if (channel.destroyed) clearTimeout(timer);
+}
+
 /** Deno's TLS would find out at the first handshake only. */
 function checkPair({ serverCertificate, serverPrivateKey }: MtlsOptions): void {
   const [inCertificate, inKey] = [
@@ -178,17 +190,6 @@ function checkPair({ serverCertificate, serverPrivateKey }: MtlsOptions): void {
     createPublicKey(createPrivateKey(serverPrivateKey)),
   ].map((key) => key.export({ type: "spki", format: "der" }));
   if (!inCertificate!.equals(inKey!)) throw new Error("they are of two different pairs");
-}
-
-/** Deno has one verdict for everything; what is wrong with the dates can be said in our own words. */
-function refusal(stream: TLSSocket): string {
-  const raw: unknown = stream.getPeerCertificate(false)?.raw;
-  const verdict = `client certificate refused: ${stream.authorizationError}`;
-  if (!(raw instanceof Uint8Array)) return verdict;
-  const { notBefore, notAfter } = readX509(raw);
-  if (notAfter.getTime() < Date.now()) return `client certificate has expired (${notAfter.toISOString()})`;
-  if (notBefore.getTime() > Date.now()) return `client certificate is not valid yet (${notBefore.toISOString()})`;
-  return verdict;
 }
 
 function verified(tls: TLSSocket, { intake }: Hop): VerifiedStream {

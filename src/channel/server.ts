@@ -108,9 +108,25 @@ export class ChannelServer {
       const { code, message } = asSallyportError(error);
       log.warn("channel {id} failed: {message}", { id, code, message });
     } finally {
+      // What was written may still be on its way through the hop: a drain waits for that, too.
+      await closedOf(channel, this.#stop.signal);
       counts.open--;
     }
   }
+}
+
+/** Waits until a channel is closed, and closes it when the signal comes. */
+function closedOf(channel: Duplex, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (channel.closed) return resolve();
+    const stop = () => channel.destroy();
+    channel.once("close", () => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    });
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
 }
 
 /** The stream has no other owner yet, so it is destroyed here if it leads nowhere. */

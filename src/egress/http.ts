@@ -13,7 +13,8 @@ export async function httpFetch(caFile?: string): Promise<typeof fetch> {
   const own = caFile === undefined ? [] : await readAuthorities(caFile);
   const caCerts = [...systemAuthorities(), ...own];
   const client = Deno.createHttpClient({ caCerts });
-  return (input, init) => fetch(input, { ...init, client } as RequestInit & { client: Deno.HttpClient });
+  return (input, init) =>
+    fetch(input, { ...init, client } as RequestInit & { client: Deno.HttpClient });
 }
 
 /** A system without a store of its own is no reason not to start. */

@@ -5,6 +5,8 @@ import { type Identity, KEY_TYPES, Pki, SERVER_AUTH } from "./pki.ts";
 import { closed, tlsClient, type Wire, wire } from "./wire.ts";
 
 const HOUR = 3_600_000;
+const REFUSED =
+  /client certificate refused: .*not of the platform's authority, expired, not valid yet/;
 
 /** Everything that the client hears, until its connection is over. */
 function listen(client: ReturnType<typeof tlsClient>) {
@@ -48,10 +50,10 @@ for (const type of KEY_TYPES) {
   });
 
   const refused: [string, RegExp, (() => Promise<Identity>) | undefined][] = [
-    ["of another authority", /certificate/i, () => foreign.client()],
+    ["of another authority", REFUSED, () => foreign.client()],
     [
       "that has expired",
-      /expired/i,
+      REFUSED,
       () =>
         pki.client({
           notBefore: new Date(Date.now() - 2 * HOUR),
@@ -60,12 +62,16 @@ for (const type of KEY_TYPES) {
     ],
     [
       "that is not valid yet",
-      /not.?(yet.?)?valid/i,
+      REFUSED,
       () => pki.client({ notBefore: new Date(Date.now() + HOUR / 2) }),
     ],
-    ["that it signed itself", /certificate/i, () => pki.selfSigned()],
-    ["for servers alone", /purpose|usage|eku/i, () => pki.client({ usage: SERVER_AUTH })],
-    ["that is missing", /certificate/i, undefined],
+    ["that it signed itself", REFUSED, () => pki.selfSigned()],
+    ["for servers alone", REFUSED, () => pki.client({ usage: SERVER_AUTH })],
+    [
+      "that is missing",
+      /client certificate refused: it is missing|certificate required|no certificates/i,
+      undefined,
+    ],
   ];
   for (const [what, reason, make] of refused) {
     Deno.test(`${type}: a client certificate ${what} is refused and nothing passes`, async () => {
@@ -111,7 +117,10 @@ Deno.test("an unknown protocol is refused with no_application_protocol, as the c
   const accepting = acceptor.accept(pair.channel);
   const client = tlsClient(pair, identity, { ALPNProtocols: ["infisical-pam-ssh"] });
   const { heard, over } = listen(client);
-  await assert.rejects(accepting, { code: "mtls-handshake", message: /doesn't support any known protocol/ });
+  await assert.rejects(accepting, {
+    code: "mtls-handshake",
+    message: /doesn't support any known protocol/,
+  });
   await over;
   assert.match(String(heard.error), /no.?application.?protocol/i);
   acceptor.close();
@@ -125,7 +134,7 @@ Deno.test("TLS 1.1 is refused", async () => {
     ...[0, 0, 4, 0xc0, 0x13, 0, 0x2f, 1, 0, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3],
   ]);
   const failure = await failureOf(({ far }) => far.write(hello));
-  assert.match(failure.message, /version|protocol/i);
+  assert.match(failure.message, /incompatible: Tls12NotOffered/);
 });
 
 Deno.test("bytes that are not TLS are refused", async () => {
@@ -187,6 +196,12 @@ Deno.test("a client without a protocol never reaches a mode", async () => {
   const { heard, over } = listen(client);
   await over;
   await server.close();
-  assert.deepEqual({ ...server.counts }, { open: 0, served: 0, failed: 1, bytesIn: 0, bytesOut: 0 });
+  assert.deepEqual({ ...server.counts }, {
+    open: 0,
+    served: 0,
+    failed: 1,
+    bytesIn: 0,
+    bytesOut: 0,
+  });
   assert.equal(heard.bytes, 0);
 });

@@ -194,6 +194,7 @@ Deno.test("a refused target is told with its name and the stream is closed", asy
     forwardTcp(pair.server, route("tcp", { host: HOST, port }), context()),
     { code: "target-unreachable", message: `target ${HOST}:${port}: connection refused` },
   );
+  pair.client.resume();
   await closed(pair.client);
 });
 
@@ -210,6 +211,7 @@ Deno.test("an abort ends a forward that is under way", async () => {
   await connected.promise;
   stop.abort(new Error("the gateway is stopping"));
   await assert.rejects(result, /the gateway is stopping/);
+  pair.client.resume();
   await closed(pair.client);
 });
 

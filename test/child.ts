@@ -1,0 +1,93 @@
+/** Programs as children of a test, and what they print. */
+
+export interface ChildOptions {
+  args: string[];
+  env?: Record<string, string>;
+  /** The child sees nothing of the test's own environment but what is given. */
+  clearEnv?: boolean;
+}
+
+export interface Child {
+  pid: number;
+  /** Resolves with the first line, past or future, that fits; rejects if the program ends before. */
+  line(fits: RegExp): Promise<string>;
+  /** Every line so far, of standard output and standard error as they came. */
+  readonly log: string;
+  /** Resolves with the exit status. */
+  readonly status: Promise<number>;
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
+  /** Kills it if it still runs. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts a program. */
+export function startChild(command: string, { args, env, clearEnv }: ChildOptions): Child {
+  const child = new Deno.Command(command, {
+    args,
+    env,
+    clearEnv,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  let over = false;
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    let rest = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      const parts = (rest + text).split("\n");
+      rest = parts.pop()!;
+      lines.push(...parts);
+      for (const look of [...waiting]) look();
+    }
+    if (rest !== "") lines.push(rest);
+  };
+  const ended = Promise.all([read(child.stdout), read(child.stderr), child.status])
+    .then(([, , { code }]) => {
+      over = true;
+      for (const look of [...waiting]) look();
+      return code;
+    });
+  return {
+    pid: child.pid,
+    line: (fits) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const found = lines.find((line) => fits.test(line));
+          if (found === undefined && !over) return;
+          waiting.delete(look);
+          if (found !== undefined) resolve(found);
+          else reject(new Error(`${args.join(" ")} ended without ${fits}:\n${lines.join("\n")}`));
+        };
+        waiting.add(look);
+        look();
+      }),
+    get log() {
+      return lines.join("\n");
+    },
+    status: ended,
+    kill: (signal) => child.kill(signal),
+    async [Symbol.asyncDispose]() {
+      if (!over) child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Runs a program to its end. */
+export async function runChild(
+  command: string,
+  { args, env, clearEnv }: ChildOptions,
+): Promise<{ status: number; out: string; err: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(command, {
+    args,
+    env,
+    clearEnv,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { status: code, out: text(stdout), err: text(stderr) };
+}

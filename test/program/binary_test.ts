@@ -1,0 +1,149 @@
+/** The compiled binary as its users meet it: every party a process of its own, curl as the judge. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { runChild, startChild } from "../child.ts";
+import { freePort } from "../lab_process.ts";
+import { denortPath, requirement, ROOT } from "../requirements.ts";
+import { temporaryFolder } from "../temporary.ts";
+
+const { ignore } = requirement("denort", "curl");
+const BINARY = join(ROOT, "dist", "sallyport");
+const HOST = "127.0.0.1";
+
+let built: Promise<void> | undefined;
+
+function build(): Promise<void> {
+  return built ??= (async () => {
+    const { status, err } = await runChild(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-all", join(ROOT, "scripts", "build.ts")],
+      env: { DENORT_BIN: await denortPath() },
+    });
+    assert.equal(status, 0, err);
+  })();
+}
+
+async function curl(...args: string[]): Promise<{ body: string; status: string }> {
+  const { out, err } = await runChild("curl", {
+    args: [
+      "--silent",
+      "--show-error",
+      "--max-time",
+      "20",
+      "--write-out",
+      "\n%{http_code}",
+      ...args,
+    ],
+  });
+  const at = out.lastIndexOf("\n");
+  return { body: out.slice(0, at) + err, status: out.slice(at + 1) };
+}
+
+Deno.test({
+  name: "the compiled binary carries curl to a private service and tells its health",
+  ignore,
+  async fn() {
+    await build();
+    await using folder = await temporaryFolder();
+    const [api, ssh, tls, health, local] = await Promise.all(
+      Array.from({ length: 5 }, () => freePort(HOST)),
+    ) as [...[number, number, number, number, number]];
+    const domain = `http://${HOST}:${api}`;
+    const data = join(folder.path, "platform");
+    const env = {
+      HOME: folder.path,
+      SALLYPORT_PLATFORM_DATA: data,
+      INFISICAL_DOMAIN: domain,
+      SALLYPORT_STATE_DIR: join(folder.path, "state"),
+    };
+    const options = { env, clearEnv: true };
+    const ask = async (...args: string[]) => {
+      const { status, out, err } = await runChild(BINARY, { args, ...options });
+      assert.equal(status, 0, err);
+      return out.trim();
+    };
+    const start = (...args: string[]) => startChild(BINARY, { args, ...options });
+
+    await ask("platform", "init");
+    await ask("platform", "identity", "create", "the-relay", "--role", "relay");
+    await ask("platform", "identity", "create", "me", "--role", "client");
+    const relayToken = await ask("platform", "token", "create", "--identity", "the-relay");
+    const myToken = await ask("platform", "token", "create", "--identity", "me");
+    const edgeToken = await ask("platform", "token", "create", "--gateway", "edge-1");
+    await Deno.writeTextFile(join(folder.path, "edge-token"), edgeToken);
+
+    await using target = Deno.serve(
+      { hostname: HOST, port: 0, onListen: () => {} },
+      async (request) => new Response(`private: ${await request.text()}`),
+    );
+    const targetPort = target.addr.port;
+
+    await using platform = start("platform", "start", "--listen", `${HOST}:${api}`);
+    await platform.line(/serves http/);
+    await using relay = start(
+      ...["relay", "start", "--name", "r1", "--host", HOST, "--token", relayToken],
+      ...["--ssh-listen", `${HOST}:${ssh}`, "--tls-listen", `${HOST}:${tls}`],
+    );
+    await relay.line(/relay r1 serves/);
+    await using gateway = start(
+      ...["gateway", "start", "edge-1", "--relay", "r1", "--enroll-method", "token"],
+      ...["--token", `@${join(folder.path, "edge-token")}`],
+      ...["--health-listen", `${HOST}:${health}`],
+    );
+    await gateway.line(/tunnel is up/);
+
+    assert.deepEqual(await curl(`http://${HOST}:${health}/healthz`), {
+      body: "ok\n",
+      status: "200",
+    });
+    assert.equal((await curl(`http://${HOST}:${health}/readyz`)).status, "200");
+    const status = JSON.parse((await curl(`http://${HOST}:${health}/status`)).body);
+    assert.deepEqual([status.phase, status.gateway, status.relay.name], ["up", "edge-1", "r1"]);
+
+    for (const mode of [[], ["--http"]]) {
+      await using client = start(
+        ...["connect", "edge-1", `${HOST}:${targetPort}`, "--token", myToken, ...mode],
+        ...["--listen", `${HOST}:${local}`],
+      );
+      await client.line(/leads to/);
+      const there = await curl("--data", "hello", `http://${HOST}:${local}/`);
+      assert.deepEqual(there, { body: "private: hello", status: "200" });
+      client.kill("SIGINT");
+      assert.equal(await client.status, 0, client.log);
+    }
+    assert.match(await ask("platform", "gateways"), /edge-1 .* r1 /);
+    assert.match(await ask("platform", "relays"), new RegExp(`r1 +org +${HOST} +${ssh} +${tls}`));
+
+    relay.kill("SIGTERM");
+    assert.equal(await relay.status, 0, relay.log);
+    await gateway.line(/tunnel lost/);
+    assert.equal((await curl(`http://${HOST}:${health}/readyz`)).status, "503");
+    assert.equal((await curl(`http://${HOST}:${health}/healthz`)).status, "200");
+    gateway.kill("SIGTERM");
+    assert.equal(await gateway.status, 0, gateway.log);
+    platform.kill("SIGTERM");
+    assert.equal(await platform.status, 0, platform.log);
+    const everything = [platform, relay, gateway].map(({ log }) => log).join("\n");
+    for (const secret of [relayToken, myToken, edgeToken]) {
+      assert.ok(!everything.includes(secret), "a token stands in a log");
+    }
+  },
+});
+
+Deno.test({
+  name: "the compiled binary says what is wrong and how it ends",
+  ignore,
+  async fn() {
+    await build();
+    await using folder = await temporaryFolder();
+    const run = (...args: string[]) =>
+      runChild(BINARY, { args, env: { HOME: folder.path }, clearEnv: true });
+    assert.match((await run("--help")).out, /Usage: sallyport/);
+    const typo = await run("gateway", "start", "a", "--tokn", "x");
+    assert.deepEqual([typo.status, typo.out], [2, ""]);
+    assert.match(typo.err, /Did you mean --token\?/);
+    const empty = await run("platform", "start");
+    assert.equal(empty.status, 6);
+    assert.match(empty.err, /sallyport platform init/);
+    assert.doesNotMatch(typo.err + empty.err, /\bat /);
+  },
+});
