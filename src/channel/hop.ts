@@ -78,7 +78,7 @@ export class HopMaker {
       throw error;
     });
     if (duplex.destroyed) near.destroy();
-    return { socket, intake: couple(duplex, near) };
+    return { socket, intake: couple(duplex, near, socket) };
   }
 
   /** Closes the listener; hops that exist go on. */
@@ -149,7 +149,7 @@ export class HopMaker {
  * use it. Two things can hold the flow from the duplex up, the near socket's buffer and the intake's
  * user; it goes on when neither does.
  */
-function couple(duplex: Duplex, near: Socket): Intake {
+function couple(duplex: Duplex, near: Socket, socket: Socket): Intake {
   let held = false;
   let full = false;
   const goOn = () => {
@@ -172,14 +172,20 @@ function couple(duplex: Duplex, near: Socket): Intake {
   near.on("end", () => duplex.end());
   duplex.on("error", () => near.destroy());
   near.on("error", () => duplex.destroy());
-  duplex.on("close", () => near.destroy());
-  near.on("close", () => {
-    // What the duplex has not sent yet still goes out, if the near socket came to its end.
-    if (near.readableEnded && !duplex.writableFinished) {
-      duplex.once("finish", () => duplex.destroy());
-    } else {
-      duplex.destroy();
-    }
+  const closeWhenSent = () => {
+    if (duplex.writableFinished) duplex.destroy();
+    else duplex.once("finish", () => duplex.destroy());
+  };
+  // Whoever used the hop has closed it: what it sent still goes out, nobody takes what would come.
+  socket.on("close", () => {
+    if (near.readableEnded) duplex.destroy();
+    else near.once("end", closeWhenSent);
+  });
+  near.on("close", () => duplex.destroy());
+  duplex.on("close", () => {
+    near.destroy();
+    // TLS would take the near socket's close for an end.
+    if (!duplex.readableEnded) socket.destroy();
   });
   return {
     pause() {

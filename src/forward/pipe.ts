@@ -64,11 +64,7 @@ export function pipe(a: Duplex, b: Duplex, options: PipeOptions = {}): Promise<P
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       for (const stop of stops) stop();
-      for (const stream of [a, b]) {
-        // A late error of a stream that is being torn down has nobody left to hear it.
-        stream.on("error", () => {});
-        stream.destroy();
-      }
+      for (const stream of [a, b]) tearDown(stream, error !== undefined);
       if (error === undefined) resolve(counts);
       else reject(error);
     };

@@ -5,7 +5,11 @@
  */
 import { once } from "node:events";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import {
+  createServer as createTlsServer,
+  type Server as TlsServer,
+  type TLSSocket,
+} from "node:tls";
 import { readX509 } from "../certificates/x509.ts";
 import { socketIntake, TlsStream } from "../channel/tls_stream.ts";
 import { asSallyportError } from "../errors.ts";

@@ -5,13 +5,13 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
-import process from "node:process";
 import { SallyportError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
 import { Connection } from "./connection.ts";
 import { Transport, type TransportOptions, transportReady } from "./internals/transport.ts";
 import { ALGORITHMS, type Algorithms } from "./algorithms.ts";
 import { DISCONNECT } from "./message.ts";
+import { SocketWriter } from "./socket_writer.ts";
 import { VERSION } from "../version.ts";
 
 /** How alive the other side must be. */
@@ -59,6 +59,7 @@ export class Session {
   /** Resolves when the session is over: with the reason, or undefined if `close` ended it. */
   readonly closed: Promise<SallyportError | undefined>;
   readonly #socket: Socket;
+  readonly #writer: SocketWriter;
   readonly #transport: Transport;
   readonly #keepalive: Keepalive;
   #resolveClosed!: (reason: SallyportError | undefined) => void;
@@ -66,13 +67,13 @@ export class Session {
   #authenticated = false;
   #over = false;
   #congested = false;
-  #corked = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: SessionOptions) {
     const { socket, keepalive = DEFAULT_KEEPALIVE, algorithms = ALGORITHMS } = options;
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#socket = socket;
+    this.#writer = new SocketWriter(socket);
     this.#keepalive = keepalive;
     this.#transport = new Transport({
       role: options.role,
@@ -188,6 +189,7 @@ export class Session {
     this.connection.end(error ?? new SallyportError("ssh-closed", "session closed"));
     goodbye();
     this.#transport.destroy();
+    this.#writer.flush();
     const socket = this.#socket;
     // Let the goodbye leave, but never wait for a peer that is not there.
     socket.removeAllListeners("data");
@@ -198,23 +200,9 @@ export class Session {
     this.#resolveClosed(error);
   }
 
-  /**
-   * A packet leaves ssh2 in up to three pieces and packets come in bursts: what one turn of the event
-   * loop writes goes out in one system call.
-   */
-  #write(data: Buffer): void {
-    const socket = this.#socket;
-    if (socket.destroyed) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        socket.uncork();
-      });
-    }
-    socket.write(data);
-    if (socket.writableLength > SOCKET_BUFFER) this.#congested = true;
+  #write(data: Uint8Array): void {
+    this.#writer.write(data);
+    if (this.#socket.writableLength > SOCKET_BUFFER) this.#congested = true;
   }
 
   #onMessage(payload: Buffer): void {

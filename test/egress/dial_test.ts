@@ -4,7 +4,10 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { dial, dialer, interleave } from "../../src/egress/dial.ts";
 import { SallyportError } from "../../src/errors.ts";
 
-async function listener(host: string, serve: (socket: Socket) => void = (s) => s.resume()) {
+async function listener(
+  host: string,
+  serve: (socket: Socket) => void = (s) => s.resume().on("end", () => s.end()),
+) {
   const server = createServer({ allowHalfOpen: true }, serve);
   server.listen(0, host);
   await once(server, "listening");

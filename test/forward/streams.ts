@@ -5,7 +5,8 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { socketIntake, TlsStream } from "../../src/channel/tls_stream.ts";
+import { HopMaker } from "../../src/channel/hop.ts";
+import { type Intake, socketIntake, TlsStream } from "../../src/channel/tls_stream.ts";
 import type { Route } from "../../src/channel/route.ts";
 import { dial } from "../../src/egress/dial.ts";
 import type { ForwardContext } from "../../src/forward/handler.ts";
@@ -27,8 +28,8 @@ export interface StreamPair {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Two ends of one TLS connection. */
-export async function streamPair(): Promise<StreamPair> {
+/** Two ends of one TLS connection; with `hop` the handler's runs over a hop, as a channel's does. */
+export async function streamPair({ hop = false } = {}): Promise<StreamPair> {
   const tlsServer = createTlsServer(
     {
       cert: identity.certificate,
@@ -37,9 +38,15 @@ export async function streamPair(): Promise<StreamPair> {
     } as Parameters<typeof createTlsServer>[0],
   );
   let accepted: Socket | undefined;
+  let intake: Intake | undefined;
+  const hops = hop ? await HopMaker.open() : undefined;
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     accepted = socket;
-    tlsServer.emit("connection", socket);
+    if (!hops) return void tlsServer.emit("connection", socket);
+    hops.join(socket).then((joined) => {
+      intake = joined.intake;
+      tlsServer.emit("connection", joined.socket);
+    });
   });
   const fate = Promise.withResolvers<"closed" | "reset">();
   const inner = await listen(listener);
@@ -60,7 +67,7 @@ export async function streamPair(): Promise<StreamPair> {
   const port = await listen(wire);
   const server = new Promise<TlsStream>((resolve) => {
     tlsServer.on("secureConnection", (tls: TLSSocket) => {
-      resolve(new TlsStream(tls, socketIntake(accepted!)));
+      resolve(new TlsStream(tls, intake ?? socketIntake(accepted!)));
     });
   });
   const socket = connect({ host: HOST, port, noDelay: true, allowHalfOpen: true });
@@ -80,6 +87,7 @@ export async function streamPair(): Promise<StreamPair> {
   const pair = { client, socket, server: await server, fate: fate.promise };
   listener.close();
   wire.close();
+  hops?.close();
   return {
     ...pair,
     async [Symbol.asyncDispose]() {

@@ -38,7 +38,10 @@ export function testMatrix(name: string, platform: StartPlatform, host: string):
 
 async function everyMode({ bench }: System): Promise<void> {
   assert.match(await bench("ping"), /^ping "PONG\\n"$/m);
-  assert.match(await bench("health"), /^health "{\\"status\\":\\"ok\\",\\"heartbeatTTL\\":180}\\n"$/m);
+  assert.match(
+    await bench("health"),
+    /^health "{\\"status\\":\\"ok\\",\\"heartbeatTTL\\":180}\\n"$/m,
+  );
   assert.match(await bench("up", "-mb", "4", "-conns", "4"), /^up conns=4 .* MB\/s$/m);
   assert.match(await bench("down", "-mb", "4", "-conns", "4"), /^down conns=4 .* MB\/s$/m);
   assert.match(await bench("setup", "-mb", "8", "-conns", "4"), /^setup n=8 at=4 errors=0 /m);

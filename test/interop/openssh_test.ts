@@ -168,6 +168,8 @@ async function withSshd(given: SshdCase, run: (attempt: Attempt) => Promise<void
         ...over,
       });
     },
+  }).catch((error) => {
+    throw new Error(`sshd wrote:\n${sshd.log}`, { cause: error });
   });
 }
 

@@ -70,6 +70,25 @@ Deno.test("a body over the limit is 413, announced or not", async () => {
   assert.deepEqual([streamed.status, streamed.body.error], [413, "PayloadTooLarge"]);
 });
 
+Deno.test("a body without end is refused while it comes", async () => {
+  await using p = await platform();
+  const { hostname, port } = new URL(p.url);
+  using socket = await Deno.connect({ hostname, port: Number(port) });
+  const chunk = `2000\r\n${"x".repeat(0x2000)}\r\n`;
+  const head = "POST /api/v1/auth/universal-auth/login HTTP/1.1\r\nhost: x\r\n" +
+    "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+  await socket.write(new TextEncoder().encode(head));
+  for (let i = 0; i < 9; i++) await socket.write(new TextEncoder().encode(chunk));
+  const answer = new Uint8Array(1024);
+  const length = await Promise.race([
+    socket.read(answer),
+    new Promise<never>((_, reject) => {
+      AbortSignal.timeout(5_000).addEventListener("abort", () => reject(new Error("no answer")));
+    }),
+  ]);
+  assert.match(new TextDecoder().decode(answer.subarray(0, length ?? 0)), /^HTTP\/1\.1 413 /);
+});
+
 Deno.test("a failure inside is 500 and tells nothing of the inside", async () => {
   await using p = await platform();
   const { token } =

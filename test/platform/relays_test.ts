@@ -199,3 +199,18 @@ Deno.test("a relay enrols with a one-time token, connects and beats", async () =
   const other = await post("/api/v2/relays/login", { method: "aws", token });
   assert.equal(other.status, 422);
 });
+
+Deno.test("an enrolled instance relay is its own, and not the relay secret's any more", async () => {
+  await using p = await platform();
+  const instance = p.api(p.relaySecret);
+  const described = { type: "instance", name: "shared", host: "127.0.70.4" } as const;
+  await instance.registerRelay(described);
+  const { token } = p.admin.createRelayToken({ relay: "shared", type: "instance" });
+  await instance.registerRelay(described);
+  const { status } = await p.call("POST", "/api/v2/relays/login", {
+    body: JSON.stringify({ method: "token", token }),
+    headers: { "content-type": "application/json" },
+  });
+  assert.equal(status, 200);
+  await refused(() => instance.registerRelay(described), "api-rejected", /409/);
+});

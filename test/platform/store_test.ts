@@ -108,7 +108,7 @@ Deno.test("a damaged, a foreign and a newer database are refused", async () => {
     await writeFile(path, content);
     for (const part of ["wal", "shm"]) await rm(`${path}-${part}`, { force: true });
   };
-  const middle = whole.slice();
+  const middle = Uint8Array.from(whole);
   middle.fill(0xff, 4096, whole.length - 4096);
   await replace(middle);
   await refusedToOpen(f.dataDir, /cannot be used|is not a whole platform/);

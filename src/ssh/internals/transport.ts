@@ -12,9 +12,11 @@
  *  4. sending: `_packetRW.write` and `sendPacket`, as ssh2's own senders use them;
  *  5. `protocol._kexinit`, which is set while keys are exchanged;
  *  6. `_kex.remoteExtInfoEnabled`, set to false on a server: ssh2's EXT_INFO lacks a comma between
- *     two algorithm names, so we send our own.
+ *     two algorithm names, so we send our own;
+ *  7. the makers of ciphers (fast_cipher.ts), and `protocol._cipher`, the one in use for sending.
  */
 import "./certificate_host_keys.ts";
+import "./fast_cipher.ts";
 import { Buffer } from "node:buffer";
 import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
@@ -24,6 +26,7 @@ import protocolUtils from "ssh2/lib/protocol/utils.js";
 import { plainType } from "../../certificates/ssh.ts";
 import { blobType } from "../../certificates/ssh_key.ts";
 import type { Algorithms } from "../algorithms.ts";
+import { ChaChaPolyCipher } from "../cipher/chacha_poly.ts";
 import { byte, string, uint32 } from "../wire.ts";
 
 const KEXDH_REPLY = 31;
@@ -62,6 +65,7 @@ interface Ssh2Protocol {
   cleanup(): void;
   _kex: Kex | undefined;
   _kexinit: Buffer | undefined;
+  _cipher: unknown;
   _onPayload: (payload: Buffer) => unknown;
   _packetRW: {
     write: {
@@ -80,8 +84,8 @@ export interface HostCredentials {
 
 /** What a transport reports, in the order in which it happens. */
 export interface TransportEvents {
-  /** Bytes for the socket. */
-  onWrite(data: Buffer): void;
+  /** Bytes for the socket. They are valid only until this returns: who keeps them copies them. */
+  onWrite(data: Uint8Array): void;
   /** A key exchange is complete; `first` is false for a rekey. */
   onReady(first: boolean): void;
   /** A message of the authentication or connection protocol (numbers 50 and up). */
@@ -151,7 +155,7 @@ export class Transport {
       },
       hostKeys: host && hostKeyTable(host),
       hostVerifier: (blob: Buffer) => this.#verify(blob, verifyHostKey),
-      onWrite: (data: Buffer) => this.#write(data),
+      onWrite: (data: Uint8Array) => this.#write(data),
       onError: (error: Error) => this.#fail(this.#refusal ?? error),
       onHandshakeComplete: () => this.#onKeys(),
       messageHandlers: {
@@ -206,6 +210,10 @@ export class Transport {
     for (const part of parts) length += part.length;
     // Before the packet is laid out: ssh2 lays out those that wait for new keys in another way.
     this.#countForRekey(length);
+    const { _cipher: cipher, _kexinit: exchanging } = this.#protocol;
+    if (cipher instanceof ChaChaPolyCipher && exchanging === undefined) {
+      return cipher.seal(parts, length);
+    }
     const writer = this.#protocol._packetRW.write;
     let at = writer.allocStart;
     const packet = writer.alloc(length);
@@ -240,7 +248,7 @@ export class Transport {
     this.#protocol.cleanup();
   }
 
-  #write(data: Buffer): void {
+  #write(data: Uint8Array): void {
     if (!this.#dead) this.#events.onWrite(data);
   }
 
