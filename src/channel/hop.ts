@@ -178,10 +178,10 @@ function couple(duplex: Duplex, near: Socket, socket: Socket): Intake {
   };
   // Whoever used the hop has closed it: what it sent still goes out, nobody takes what would come.
   socket.on("close", () => {
-    if (near.readableEnded) duplex.destroy();
+    if (near.readableEnded) closeWhenSent();
     else near.once("end", closeWhenSent);
   });
-  near.on("close", () => duplex.destroy());
+  near.on("close", () => near.readableEnded ? closeWhenSent() : duplex.destroy());
   duplex.on("close", () => {
     near.destroy();
     // TLS would take the near socket's close for an end.

@@ -239,7 +239,7 @@ for (const keys of KEY_TYPES) {
           verifyHostKey: (blob: Buffer) => assert.ok(blob.equals(host.certificate)),
         }),
         events: {
-          onWrite: (data) => out.push(data),
+          onWrite: (data) => out.push(Buffer.from(data)),
           onReady: (first) => ready.push(`${role} ${first}`),
           onMessage: (payload) => got.push(payload.subarray(5).toString()),
           onDisconnect: (_, text) => assert.fail(text),

@@ -111,7 +111,8 @@ export interface InboundConfig {
 /** Decrypts. Payloads are the receiver's to keep. */
 export class ChaChaPolyDecipher {
   inSeqno: number;
-  readonly #onPayload: InboundConfig["inbound"]["onPayload"];
+  /** ssh2 puts another one in its place while keys are exchanged. */
+  _onPayload: InboundConfig["inbound"]["onPayload"];
   readonly #keys: Uint8Array;
   readonly #slab = new Slab();
   /** A packet of which not all has come. */
@@ -122,7 +123,7 @@ export class ChaChaPolyDecipher {
 
   constructor({ inbound }: InboundConfig) {
     this.inSeqno = inbound.seqno;
-    this.#onPayload = inbound.onPayload;
+    this._onPayload = inbound.onPayload;
     this.#keys = Uint8Array.from(inbound.decipherKey);
   }
 
@@ -148,7 +149,7 @@ export class ChaChaPolyDecipher {
         at += whole;
       }
       this.inSeqno = (this.inSeqno + 1) >>> 0;
-      const next = this.#onPayload(payload);
+      const next = this._onPayload(payload);
       if (next !== undefined) return next === false ? at : next;
     }
     return undefined;
