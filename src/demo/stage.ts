@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunningConnect, startConnect } from "../client/connect.ts";
 import { dialer } from "../egress/dial.ts";
-import { PlatformApi } from "../enroll/api.ts";
+import type { PlatformApi } from "../enroll/api.ts";
 import { authorisedApi } from "../enroll/credentials.ts";
 import { secretSource } from "../enroll/secret.ts";
 import { type RunningGateway, startGateway } from "../link/gateway.ts";
@@ -69,7 +69,7 @@ export async function setStage(
       `relay      SSH on port ${relay.ssh.port} for gateways, TLS on ${relay.tls.port} for clients`,
     );
 
-    const http = await httpTarget(secret);
+    const http = httpTarget(secret);
     owned.defer(() => http.close());
     const tcp = await tcpTarget();
     owned.defer(() => tcp.close());

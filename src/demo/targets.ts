@@ -1,5 +1,5 @@
 /** The two private services of the demonstration; they listen on loopback, behind the gateway. */
-import { type Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 
@@ -10,7 +10,7 @@ export interface Target {
 }
 
 /** An HTTP service: `/` answers with the secret, POST `/echo` with its body. */
-export async function httpTarget(secret: string): Promise<Target> {
+export function httpTarget(secret: string): Target {
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     (request) =>

@@ -15,6 +15,7 @@ import protocolUtils from "ssh2/lib/protocol/utils.js";
 import { issueSshCertificate } from "../../src/certificates/ssh.ts";
 import { blobType, publicKeyBlob } from "../../src/certificates/ssh_key.ts";
 import { ALGORITHMS } from "../../src/ssh/algorithms.ts";
+import { ChaChaPolyCipher, ChaChaPolyDecipher } from "../../src/ssh/cipher/chacha_poly.ts";
 import { byte, string } from "../../src/ssh/wire.ts";
 import { KEY_TYPES, newKey } from "./pair.ts";
 
@@ -39,17 +40,17 @@ function hostCertificate(keys: (typeof KEY_TYPES)[number]) {
 }
 
 /** Two of ssh2's own protocols, joined in memory, with a raw host key: ssh2 as it is. */
-function plainPair(onPayload?: (payload: Buffer) => unknown) {
+function plainPair(onPayload?: (payload: Buffer) => unknown, cipher = ["aes128-ctr"]) {
   const { parseKey } = keyParser as Any;
   const { utils } = require("ssh2");
   const hostKey = parseKey(utils.generateKeyPairSync("ed25519").private);
-  const one = { cipher: ["aes128-ctr"], mac: ["hmac-sha2-256"], compress: ["none"], lang: [] };
+  const one = { cipher, mac: ["hmac-sha2-256"], compress: ["none"], lang: [] };
   const lines = { toServer: [] as Buffer[], toClient: [] as Buffer[] };
   const make = (server: boolean, out: Buffer[], more: object): Any =>
     new (Protocol as Any)({
       server,
       offer: { kex: ["curve25519-sha256"], serverHostKey: ["ssh-ed25519"], cs: one, sc: one },
-      onWrite: (data: Buffer) => out.push(data),
+      onWrite: (data: Buffer) => out.push(Buffer.from(data)),
       onError: (error: Error) => assert.fail(error),
       ...more,
     });
@@ -221,6 +222,30 @@ Deno.test("seam 6: remoteExtInfoEnabled is assigned to a server's _kex and asks 
   carry();
   assert.equal(wanted, true);
   assert.deepEqual(got, [], "ssh2 sends no EXT_INFO of its own");
+});
+
+Deno.test("seam 7: kex.js makes our ChaCha20-Poly1305, and ssh2 sets its fields while keys are exchanged", async () => {
+  await transportReady;
+  const chacha = ["chacha20-poly1305@openssh.com"];
+  const { client, server, carry } = plainPair(undefined, chacha);
+  client.start();
+  server.start();
+  carry();
+  for (const side of [client, server]) {
+    assert.ok(side._cipher instanceof ChaChaPolyCipher);
+    assert.ok(side._decipher instanceof ChaChaPolyDecipher);
+  }
+  // ssh2 sets the sequence numbers to 0 with new keys (strict kex); one EXT_INFO has come since.
+  assert.deepEqual([client._cipher.outSeqno, client._decipher.inSeqno], [0, 1]);
+  const { _cipher: before, _decipher: { _onPayload: own } } = server;
+  client.rekey();
+  server.parse(Buffer.alloc(0), 0, 0);
+  carry();
+  assert.notEqual(server._cipher, before, "a rekey makes a new cipher");
+  assert.equal(server._decipher._onPayload, own, "and gives it the same receiver");
+  const text = readFileSync(require.resolve("ssh2/lib/protocol/kex.js"), "utf8");
+  assert.match(text, /_decipher\._onPayload = onKEXPayload/);
+  assert.match(text, /createCipher,\n\s+createDecipher,/);
 });
 
 for (const keys of KEY_TYPES) {
