@@ -15,6 +15,12 @@ export interface DialOptions {
   signal?: AbortSignal;
   /** ms @default 30,000 */
   timeout?: number;
+  /**
+   * All addresses are tried once more, beside the attempts under way, each time that this long has
+   * passed, ms: the system itself asks an absent host again ever more rarely, and so notices late that
+   * it has come back. @default never
+   */
+  again?: number;
 }
 
 /**
@@ -26,7 +32,7 @@ export type Dial = (host: string, port: number, options?: DialOptions) => Promis
 
 /** A dialer whose failures carry `code` and call the other side `what`. */
 export function dialer(code: ErrorCode, what: string): Dial {
-  return async (host, port, { signal, timeout = DIAL_TIMEOUT } = {}) => {
+  return async (host, port, { signal, timeout = DIAL_TIMEOUT, again } = {}) => {
     const where = `${what} ${host.includes(":") ? `[${unbracketed(host)}]` : host}:${port}`;
     const stop = new AbortController();
     const onAbort = () => stop.abort(asAborted(signal?.reason, where));
@@ -37,7 +43,8 @@ export function dialer(code: ErrorCode, what: string): Dial {
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      return await race(await resolve(unbracketed(host), stop.signal), port, stop.signal);
+      const addresses = await resolve(unbracketed(host), stop.signal);
+      return await race(addresses, port, { signal: stop.signal, again });
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
       throw new SallyportError(code, `${where}: ${reason(error)}`, { cause: error });
@@ -85,56 +92,81 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
+/** Rounds of attempts that may be under way at once. */
+const ROUNDS = 4;
+
 /**
  * The first address that connects wins; the others are given up. A failed attempt begins the next one
- * at once, a slow one after the delay. Rejects with the failures of all addresses.
+ * at once, a slow one after the delay. Rejects with the failures of a whole round of addresses.
  */
-function race(addresses: string[], port: number, signal: AbortSignal): Promise<Socket> {
+function race(
+  addresses: string[],
+  port: number,
+  { signal, again }: { signal: AbortSignal; again?: number },
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const attempts = new Set<Socket>();
-    const failures: Error[] = [];
-    const waiting = [...addresses];
+    const attempts = new Map<Socket, number>();
+    let failures: Error[] = [];
+    let waiting: string[] = [];
+    let round = 0;
     let over = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let nextAddress: ReturnType<typeof setTimeout> | undefined;
+    let nextRound: ReturnType<typeof setInterval> | undefined;
 
     const settle = (winner?: Socket) => {
       over = true;
-      clearTimeout(timer);
+      clearTimeout(nextAddress);
+      clearInterval(nextRound);
       signal.removeEventListener("abort", abort);
-      for (const socket of attempts) if (socket !== winner) socket.destroy();
+      for (const socket of attempts.keys()) if (socket !== winner) socket.destroy();
     };
     const abort = () => {
       settle();
       reject(signal.reason);
     };
+    const beginRound = () => {
+      round++;
+      failures = [];
+      waiting = [...addresses];
+      for (const [socket, began] of attempts) if (began <= round - ROUNDS) socket.destroy();
+      begin();
+    };
+    const onFailure = (error: Error, began: number) => {
+      if (over || began !== round) return;
+      failures.push(error);
+      if (waiting.length > 0) return begin();
+      // Attempts of older rounds would learn the same, only later.
+      if ([...attempts.values()].includes(round)) return;
+      settle();
+      reject(new AggregateError(failures));
+    };
     const begin = () => {
-      clearTimeout(timer);
+      clearTimeout(nextAddress);
       const host = waiting.shift();
       if (host === undefined) return;
+      const began = round;
       const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
-      attempts.add(socket);
+      attempts.set(socket, began);
       const onError = (error: Error) => {
         attempts.delete(socket);
-        if (over) return;
-        failures.push(error);
-        if (waiting.length > 0) return begin();
-        if (attempts.size > 0) return;
-        settle();
-        reject(new AggregateError(failures));
+        onFailure(error, began);
       };
       socket.on("error", onError);
+      socket.once("close", () => attempts.delete(socket));
       socket.once("connect", () => {
+        if (over) return void socket.destroy();
         settle(socket);
         socket.off("error", onError);
         resolve(socket);
       });
-      if (waiting.length > 0) timer = setTimeout(begin, ATTEMPT_DELAY);
+      if (waiting.length > 0) nextAddress = setTimeout(begin, ATTEMPT_DELAY);
     };
 
     if (signal.aborted) return abort();
     if (addresses.length === 0) return reject(new Error("its name has no address"));
     signal.addEventListener("abort", abort, { once: true });
-    begin();
+    if (again !== undefined) nextRound = setInterval(beginRound, again);
+    beginRound();
   });
 }
 

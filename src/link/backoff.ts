@@ -13,6 +13,10 @@ export interface BackoffOptions {
   cheapCap?: number;
   /** For how long after the link was lost attempts may be that frequent. @default 120,000 */
   cheapFor?: number;
+  /** Largest bound of cheap attempts after that: a relay that returns after hours is joined soon. @default 4,000 */
+  cheapLateCap?: number;
+  /** Bound of the wait before the first attempt, when a link is lost: a fleet's do not all come at once. @default 100 */
+  first?: number;
   /** How long a link must have been up for the counting to begin anew. @default 60,000 */
   stableAfter?: number;
   /** From 0 (inclusive) to 1 (exclusive). @default Math.random */
@@ -32,6 +36,8 @@ export class Backoff {
       cap: 30_000,
       cheapCap: 1_000,
       cheapFor: 120_000,
+      cheapLateCap: 4_000,
+      first: 100,
       stableAfter: 60_000,
       random: Math.random,
       ...options,
@@ -45,11 +51,11 @@ export class Backoff {
 
   /**
    * The link was lost, or an attempt failed, at `now`: the time to wait, ms. A link that was stable is
-   * tried again at once, the first time.
+   * tried again nearly at once, the first time.
    * @param cheap the attempt cost the other side next to nothing
    */
   next(now: number, { cheap = false }: { cheap?: boolean } = {}): number {
-    const { base, cap, cheapCap, cheapFor, stableAfter, random } = this.#options;
+    const { base, cap, stableAfter, first, random } = this.#options;
     const lost = this.#upSince !== undefined;
     if (this.#upSince !== undefined && now - this.#upSince >= stableAfter) {
       this.#attempts = 0;
@@ -58,9 +64,13 @@ export class Backoff {
     this.#upSince = undefined;
     this.#downSince ??= now;
     const attempt = this.#attempts++;
-    if (lost && attempt === 0) return 0;
-    const frequent = cheap && now - this.#downSince < cheapFor;
-    const bound = Math.min(frequent ? cheapCap : cap, base * 2 ** Math.min(attempt, 32));
-    return Math.round(bound * random());
+    if (lost && attempt === 0) return Math.round(first * random());
+    const largest = cheap ? this.#cheapCap(now - this.#downSince) : cap;
+    return Math.round(Math.min(largest, base * 2 ** Math.min(attempt, 32)) * random());
+  }
+
+  #cheapCap(downFor: number): number {
+    const { cheapCap, cheapFor, cheapLateCap } = this.#options;
+    return downFor < cheapFor ? cheapCap : cheapLateCap;
   }
 }

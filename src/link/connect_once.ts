@@ -10,6 +10,9 @@ import { formatRelayAddress, hostPrincipals } from "./relay_address.ts";
 /** Time for one attempt after TCP is connected, and before it for connecting, ms each. */
 export const CONNECT_TIMEOUT = 30_000;
 
+/** A network that was cut is noticed to be back this soon, ms. */
+const REDIAL_EVERY = 1_000;
+
 /** What one attempt needs. */
 export interface ConnectOptions {
   registered: Registered;
@@ -36,7 +39,11 @@ export async function connectOnce(
 ): Promise<SshSession> {
   const { registered, dial, timeout = CONNECT_TIMEOUT, now = Date.now } = options;
   const { registration: { gatewayId, ssh }, address } = registered;
-  const socket = await dial(address.host, address.port, { signal, timeout }).catch((error) => {
+  const socket = await dial(address.host, address.port, {
+    signal,
+    timeout,
+    again: REDIAL_EVERY,
+  }).catch((error) => {
     signal.throwIfAborted();
     throw error;
   });

@@ -40,7 +40,7 @@ export interface GatewayOptions {
   connectTimeout?: number;
   /** Time for connecting to a target, ms. @default 30,000 */
   targetTimeout?: number;
-  /** How long open channels may go on when the gateway stops, ms. @default 2,000 */
+  /** How long open channels may go on when the gateway stops, ms. @default 10,000 */
   drainTimeout?: number;
   backoff?: BackoffOptions;
   kubernetes?: KubernetesFiles;

@@ -1,7 +1,7 @@
 /**
  * The gateway's certificates over time. The newest registration serves every new channel; channels
- * that are open stay with the one they began with. The SSH session takes the newest at its next
- * connect.
+ * that are open stay with the one they began with. How the SSH session comes to the newest is told in
+ * succession.ts.
  */
 import type { Duplex } from "node:stream";
 import { renewalTime } from "../certificates/renewal.ts";
@@ -16,6 +16,8 @@ const log = logger("link");
 
 /** With less life left than this, certificates are renewed before they are used to connect, ms. */
 const TOO_LITTLE_LIFE = 60_000;
+/** A gateway that had to go to another relay looks this long after whether the better one is back, ms. */
+const RETURN_AFTER = 10 * 60_000;
 /** Time between two attempts to renew, ms; up to as much again by chance. */
 const RENEWAL_RETRY = 60_000;
 
@@ -47,6 +49,8 @@ export class Rotation {
   #stale = false;
   #pending: Promise<Generation> | undefined;
   #refusing = false;
+  /** The relay in use is not the one that would be chosen if none had failed. */
+  #away = false;
 
   constructor(options: RotationOptions) {
     this.#options = options;
@@ -96,7 +100,7 @@ export class Rotation {
     for (;;) {
       await waitUntil(clock, () => this.#renewAt, signal);
       try {
-        await this.#renew({ relayName: this.#newest?.relayName }, signal);
+        await this.#renew(this.#away ? {} : { relayName: this.#newest?.relayName }, signal);
         log.info("certificates renewed, they hold until {end}", {
           end: this.#newest?.validity.notAfter.toISOString(),
         });
@@ -144,6 +148,7 @@ export class Rotation {
       await channels.close();
       throw signal.reason;
     }
+    this.#away = (wish.avoid?.size ?? 0) > 0;
     return this.#adopt({ ...registered, channels });
   }
 
@@ -156,7 +161,8 @@ export class Rotation {
     if (older) this.#retire(older.channels);
     const due = renewalTime({ ...generation.validity, now: new Date(clock.now()), random });
     // Certificates that come already due must not make the gateway ask without a pause.
-    this.#schedule(Math.max(due.getTime(), clock.now() + TOO_LITTLE_LIFE / 2));
+    const at = Math.max(due.getTime(), clock.now() + TOO_LITTLE_LIFE / 2);
+    this.#schedule(this.#away ? Math.min(at, clock.now() + RETURN_AFTER) : at);
     state.update({
       gatewayId: generation.registration.gatewayId,
       certificatesEnd: generation.validity.notAfter,

@@ -6,11 +6,12 @@ import { asSallyportError, SallyportError } from "../errors.ts";
 import { logger } from "../log.ts";
 import type { SshSession } from "../ssh/client.ts";
 import type { Backoff } from "./backoff.ts";
-import { type Clock, waitUntil } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 import type { Registered } from "./register.ts";
 import { formatRelayAddress } from "./relay_address.ts";
 import { callsForNewCertificates, type Rotation } from "./rotation.ts";
 import type { LinkState } from "./state.ts";
+import { type LiveSession, retire, Succession } from "./succession.ts";
 
 const log = logger("link");
 
@@ -18,14 +19,10 @@ const log = logger("link");
 const MOVED_AFTER = 3;
 /** The platform is not asked where to go more often than this, ms. */
 const ASK_AGAIN_EVERY = 10_000;
+/** How long open channels may go on when the gateway stops, ms. */
+export const DRAIN_TIMEOUT = 10_000;
 /** Longest wait that the other side may ask for, ms. */
 const LONGEST_RETRY_AFTER = 5 * 60_000;
-/** How long before the end of the session's certificate it moves to the newest one, ms. */
-const MOVE_BEFORE_END = 10 * 60_000;
-/** In that time a moment without channels is waited for, until this is left, ms. */
-const MOVE_AT_THE_LATEST = 60_000;
-const LOOK_FOR_QUIET_EVERY = 1_000;
-
 /** What the supervisor drives. */
 export interface SupervisorOptions {
   rotation: Rotation;
@@ -36,7 +33,7 @@ export interface SupervisorOptions {
   clock: Clock;
   /** The person named the relay: there is no other to go to. */
   namedRelay: boolean;
-  /** How long open channels may go on when the gateway stops, ms. @default 2,000 */
+  /** How long open channels may go on when the gateway stops, ms. @default 10,000 */
   drainTimeout?: number;
 }
 
@@ -54,7 +51,7 @@ export async function supervise(options: SupervisorOptions, signal: AbortSignal)
       course.connecting(registered);
       const session = await connect(registered, signal);
       course.up();
-      const reason = await serve(session, registered, options, signal);
+      const reason = await serve({ session, registered }, options, course, signal);
       if (signal.aborted) break;
       if (!reason) continue;
       course.lost(reason);
@@ -68,55 +65,74 @@ export async function supervise(options: SupervisorOptions, signal: AbortSignal)
   state.update({ phase: "down" });
 }
 
+/** How serving one session ended. */
+type Outcome =
+  | { successor: LiveSession }
+  | { lost: SallyportError }
+  /** The session is to be replaced by a new one, at once. */
+  | { move: true };
+
 /**
- * Serves until the session is lost (gives the reason), it must move to newer certificates, or the
- * gateway stops (gives undefined). The session is closed afterwards.
+ * Serves sessions, each followed by its successor, until one is lost (gives the reason), one must move
+ * (gives undefined), or the gateway stops (gives undefined). All are closed afterwards.
  */
 async function serve(
-  session: SshSession,
-  registered: Registered,
+  first: LiveSession,
   options: SupervisorOptions,
+  course: Course,
   signal: AbortSignal,
 ): Promise<SallyportError | undefined> {
+  const { clock } = options;
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
+  const retiring = new Set<Promise<unknown>>();
+  let live = first;
   try {
-    return await Promise.race([
-      session.closed.then((reason) => reason ?? new SallyportError("ssh-closed", "session closed")),
-      timeToMove(registered, options, ends).then(() => undefined),
-    ]);
+    for (;;) {
+      const outcome = await outcomeOf(live, options, ends);
+      if ("lost" in outcome) return outcome.lost;
+      if ("move" in outcome) return undefined;
+      const old: Promise<unknown> = retire(live, clock, ends).finally(() => retiring.delete(old));
+      retiring.add(old);
+      live = outcome.successor;
+      course.succeeded(live.registered);
+    }
   } catch (error) {
     if (!signal.aborted) throw error;
     await drain(options);
     return undefined;
   } finally {
     over.abort();
-    session.close();
-    await session.closed;
+    live.session.close();
+    await Promise.all([live.session.closed, ...retiring]);
   }
 }
 
-/** Resolves when the session must move: near its certificate's end, with newer ones at hand. */
-async function timeToMove(
-  registered: Registered,
-  { rotation, clock }: SupervisorOptions,
+async function outcomeOf(
+  live: LiveSession,
+  options: SupervisorOptions,
   signal: AbortSignal,
-): Promise<void> {
-  const { notBefore, notAfter } = registered.validity;
-  const life = notAfter.getTime() - notBefore.getTime();
-  // Certificates that live for minutes (in trials) leave less room.
-  const end = notAfter.getTime();
-  const from = end - Math.min(MOVE_BEFORE_END, life / 6);
-  const latest = end - Math.min(MOVE_AT_THE_LATEST, life / 60);
-  await waitUntil(clock, () => from, signal);
-  while (rotation.newest === registered || (rotation.open > 0 && clock.now() < latest)) {
-    await clock.wait(LOOK_FOR_QUIET_EVERY, signal);
+): Promise<Outcome> {
+  const over = new AbortController();
+  const succession = new Succession(live, options);
+  const comes = succession.run(AbortSignal.any([signal, over.signal]))
+    .then((successor): Outcome => successor ? { successor } : { move: true });
+  const lost = live.session.closed.then((reason): Outcome => ({
+    lost: reason ?? new SallyportError("ssh-closed", "session closed"),
+  }));
+  try {
+    const outcome = await Promise.race([comes, lost]);
+    if (!("lost" in outcome)) return outcome;
+    const successor = await succession.attempt?.catch(() => undefined);
+    return successor ? { successor } : outcome;
+  } finally {
+    over.abort();
+    comes.catch(() => {});
   }
-  log.info("the SSH session moves to the new certificates");
 }
 
 /** No new channels; those that are open get a little time. */
-async function drain({ rotation, state, clock, drainTimeout = 2_000 }: SupervisorOptions) {
+async function drain({ rotation, state, clock, drainTimeout = DRAIN_TIMEOUT }: SupervisorOptions) {
   state.update({ phase: "draining" });
   const enough = new AbortController();
   const patience = clock.wait(drainTimeout, enough.signal).catch(() => {});
@@ -161,6 +177,17 @@ class Course {
     this.avoid.clear();
     state.update({ phase: "up", reconnects });
     log.info("tunnel is up through relay {relay}", { relay: this.#where });
+  }
+
+  /** A session has given way to one with newer certificates, while both were up. */
+  succeeded(registered: Registered): void {
+    this.#relay = registered;
+    this.#options.state.update({
+      relay: { name: registered.relayName, address: formatRelayAddress(registered.address) },
+    });
+    log.info("the tunnel goes on with new certificates, through relay {relay}", {
+      relay: this.#where,
+    });
   }
 
   /** A session that was up has ended. */

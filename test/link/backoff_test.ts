@@ -13,11 +13,11 @@ Deno.test("the bound doubles with each failure until its cap", () => {
   assert.deepEqual(series(backoff, 6), [100, 200, 400, 800, 1000, 1000]);
 });
 
-Deno.test("a link that was stable is tried again at once, then with growing delays", () => {
+Deno.test("a link that was stable is tried again nearly at once, then with growing delays", () => {
   const backoff = new Backoff({ base: 100, random: always });
   series(backoff, 5);
   backoff.up(1000);
-  assert.deepEqual(series(backoff, 3, 61_000), [0, 200, 400]);
+  assert.deepEqual(series(backoff, 3, 61_000), [100, 200, 400]);
 });
 
 Deno.test("a link that comes and goes does not begin anew", () => {
@@ -27,19 +27,21 @@ Deno.test("a link that comes and goes does not begin anew", () => {
   assert.equal(backoff.next(60_999), 800);
 });
 
-Deno.test("the first loss of a young link is tried again at once, the second is not", () => {
+Deno.test("the first loss of a young link is tried again nearly at once, the second is not", () => {
   const backoff = new Backoff({ base: 100, random: always });
   backoff.up(0);
-  assert.equal(backoff.next(5), 0);
+  assert.equal(backoff.next(5), 100);
   backoff.up(6);
   assert.equal(backoff.next(7), 200);
 });
 
-Deno.test("cheap attempts stay frequent for two minutes", () => {
+Deno.test("cheap attempts stay frequent for two minutes, and never become rare", () => {
   const backoff = new Backoff({ base: 100, random: always });
   assert.deepEqual(series(backoff, 8, 0, true).slice(-3), [1000, 1000, 1000]);
   assert.equal(backoff.next(119_999, { cheap: true }), 1000);
-  assert.equal(backoff.next(120_000, { cheap: true }), 30_000);
+  assert.equal(backoff.next(120_000, { cheap: true }), 4000);
+  assert.equal(backoff.next(3_600_000, { cheap: true }), 4000);
+  assert.equal(backoff.next(3_600_000), 30_000);
 });
 
 Deno.test("the wait is anything between nothing and the bound", () => {
@@ -51,4 +53,46 @@ Deno.test("the wait is anything between nothing and the bound", () => {
       return series(backoff, 60).every((wait) => wait >= 0 && wait <= 30_000);
     },
   ));
+});
+
+/**
+ * A fleet that loses its relay at one moment, in virtual time: each attempt is cheap until the relay
+ * listens again, and then costs it a handshake, of which it can do `perSecond`.
+ */
+function fleet(size: number, { away, perSecond }: { away: number; perSecond: number }) {
+  const gateways = Array.from({ length: size }, () => {
+    const backoff = new Backoff();
+    backoff.up(-100_000);
+    return { backoff, at: backoff.next(0) };
+  });
+  const arrivals: number[] = [];
+  let busyUntil = 0;
+  let worst = 0;
+  const waiting = [...gateways];
+  while (waiting.length > 0) {
+    waiting.sort((a, b) => a.at - b.at);
+    const next = waiting[0]!;
+    if (next.at < away) {
+      next.at += Math.max(1, next.backoff.next(next.at, { cheap: true }));
+      continue;
+    }
+    waiting.shift();
+    arrivals.push(next.at - away);
+    busyUntil = Math.max(busyUntil, next.at) + 1000 / perSecond;
+    worst = Math.max(worst, busyUntil - next.at);
+  }
+  return { arrivals, worst };
+}
+
+Deno.test("500 gateways that lose a relay at one moment come back spread out", () => {
+  for (const away of [3_000, 30_000, 3_600_000]) {
+    const { arrivals, worst } = fleet(500, { away, perSecond: 200 });
+    const most = away < 120_000 ? 1_000 : 4_000;
+    assert.ok(Math.max(...arrivals) <= most, `the last comes after ${Math.max(...arrivals)} ms`);
+    for (let from = 0; from < most; from += most / 10) {
+      const together = arrivals.filter((at) => at >= from && at < from + most / 10).length;
+      assert.ok(together < 500 / 3, `${together} come within a tenth of the time`);
+    }
+    assert.ok(worst < 5_000, `one waits ${worst} ms for its handshake, more than its limit`);
+  }
 });

@@ -55,7 +55,7 @@ export class FakeChannels implements ChannelTaker {
 /** A session that ends when the test, or its user, says so. */
 export class FakeSession implements SshSession {
   readonly closed: Promise<SallyportError | undefined>;
-  readonly channels = 0;
+  channels = 0;
   readonly traffic = { received: 0, sent: 0 };
   closedByUs = false;
   #resolve!: (reason: SallyportError | undefined) => void;

@@ -31,6 +31,7 @@ function setUp({ namedRelay = true, life = 24 * HOUR }: SetUp = {}) {
   const apiFailures: SallyportError[] = [];
   const channels: FakeChannels[] = [];
   const start = clock.now();
+  const connecting: { before?: () => Promise<void> } = {};
   const rotation = new Rotation({
     register: (wish): Promise<Registered> => {
       wishes.push({ ...wish, avoided: [...wish.avoid ?? []] });
@@ -55,12 +56,13 @@ function setUp({ namedRelay = true, life = 24 * HOUR }: SetUp = {}) {
       namedRelay,
       // With these dice every wait is its bound.
       backoff: new Backoff({ base: 1000, random: () => 0.9999999 }),
-      connect: ({ relayName }) => {
+      connect: async ({ relayName }) => {
         attempts.push({ relay: relayName, at: clock.now() - start });
         const failure = failures.shift();
-        if (failure) return Promise.reject(failure);
+        if (failure) throw failure;
+        await connecting.before?.();
         sessions.push(new FakeSession());
-        return Promise.resolve(sessions.at(-1)!);
+        return sessions.at(-1)!;
       },
     }, stop.signal);
   return {
@@ -74,6 +76,7 @@ function setUp({ namedRelay = true, life = 24 * HOUR }: SetUp = {}) {
     failures,
     apiFailures,
     channels,
+    connecting,
     run,
   };
 }
@@ -93,16 +96,16 @@ Deno.test("the link comes up, and ends cleanly when it is told to", async () => 
   assert.equal(clock.sleeping, 0);
 });
 
-Deno.test("a lost link is tried again at once, with the certificates it had", async () => {
+Deno.test("a lost link is tried again nearly at once, with the certificates it had", async () => {
   const { clock, state, stop, sessions, attempts, wishes, run } = setUp();
   const finished = run();
   await clock.advance(10 * MINUTE);
   sessions[0]!.lose(error("ssh-closed"));
-  await clock.advance(0);
+  await clock.advance(100);
   assert.equal(state.snapshot.phase, "up");
   assert.equal(state.snapshot.reconnects, 1);
   assert.equal(state.snapshot.lastError?.code, "ssh-closed");
-  assert.deepEqual(attempts.map(({ at }) => at), [0, 10 * MINUTE]);
+  assert.deepEqual(attempts.map(({ at }) => at), [0, 10 * MINUTE + 100]);
   assert.equal(wishes.length, 1);
   stop.abort();
   await finished;
@@ -231,14 +234,89 @@ Deno.test("what the platform refuses is not blamed on the relay that failed befo
   assert.equal(wishes.length, 2);
 });
 
-Deno.test("the session moves to newer certificates before its own end, when no channel is open", async () => {
-  const { clock, state, stop, rotation, sessions, channels, attempts, run } = setUp({
+Deno.test("beside a relay that takes a successor, the new session comes first and the old one drains", async () => {
+  const { clock, state, stop, rotation, sessions, attempts, run } = setUp({ life: 12 * HOUR });
+  const phases: string[] = [];
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await clock.advance(HOUR);
+  state.subscribe(({ phase }) => phases.push(phase));
+  sessions[0]!.channels = 1;
+  await clock.advance(6 * HOUR);
+  assert.equal(attempts.length, 2, "it follows the renewal");
+  assert.equal(sessions[0]!.closedByUs, false, "a channel is open in it");
+  sessions[0]!.channels = 0;
+  await clock.advance(1000);
+  assert.ok(sessions[0]!.closedByUs);
+  assert.equal(sessions[1]!.closedByUs, false);
+  assert.deepEqual(new Set(phases), new Set(["up"]), "nobody saw a gap");
+  assert.equal(state.snapshot.reconnects, 0);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
+Deno.test("an old session whose channels do not end is closed when its certificate ends", async () => {
+  const { clock, stop, rotation, sessions, run } = setUp({ life: 12 * HOUR });
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await clock.advance(HOUR);
+  sessions[0]!.channels = 1;
+  await clock.advance(11 * HOUR - 2000);
+  assert.equal(sessions[0]!.closedByUs, false);
+  await clock.advance(3000);
+  assert.ok(sessions[0]!.closedByUs);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
+Deno.test("a relay that ends the old session as soon as the new one comes causes no loss", async () => {
+  const { clock, state, stop, rotation, sessions, run, connecting } = setUp({ life: 12 * HOUR });
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await clock.advance(HOUR);
+  connecting.before = () => {
+    sessions[0]!.lose(error("ssh-closed"));
+    return settle();
+  };
+  await clock.advance(6 * HOUR);
+  assert.equal(sessions.length, 2);
+  assert.deepEqual([state.snapshot.phase, state.snapshot.reconnects], ["up", 0]);
+  assert.equal(state.snapshot.lastError, undefined);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
+Deno.test("a successor that cannot be brought up is tried again, and the old session serves on", async () => {
+  const { clock, state, stop, rotation, sessions, failures, attempts, run } = setUp({
     life: 12 * HOUR,
   });
   const finished = run();
   const fresh = rotation.keepFresh(stop.signal).catch(() => {});
-  await clock.advance(7 * HOUR);
-  assert.equal(attempts.length, 1, "a renewal alone does not move it");
+  await clock.advance(HOUR);
+  failures.push(error("relay-unreachable"), error("timeout"));
+  await clock.advance(6 * HOUR);
+  assert.equal(sessions[0]!.closedByUs, true);
+  assert.equal(attempts.length, 4);
+  assert.equal(state.snapshot.reconnects, 0);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
+Deno.test("with a relay that keeps one connection the session moves before its end, when no channel is open", async () => {
+  const { clock, state, stop, rotation, sessions, channels, failures, attempts, run } = setUp({
+    life: 12 * HOUR,
+  });
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await clock.advance(HOUR);
+  failures.push(error("ssh-closed"));
+  await clock.advance(6 * HOUR);
+  assert.equal(attempts.length, 2, "a second connection was tried, and was closed");
+  assert.equal(sessions.length, 1);
   rotation.accept(new PassThrough());
   const busy = channels.at(-1)!;
   await clock.advance(5 * HOUR - 11 * MINUTE);
@@ -256,16 +334,18 @@ Deno.test("the session moves to newer certificates before its own end, when no c
   await fresh;
 });
 
-Deno.test("a channel that does not end holds the session until a minute before the end", async () => {
-  const { clock, stop, rotation, sessions, channels, run } = setUp({ life: 12 * HOUR });
+Deno.test("there, a channel that does not end holds the session until a minute before the end", async () => {
+  const { clock, stop, rotation, sessions, channels, failures, run } = setUp({ life: 12 * HOUR });
   const finished = run();
   const fresh = rotation.keepFresh(stop.signal).catch(() => {});
-  await clock.advance(11 * HOUR);
+  await clock.advance(HOUR);
+  failures.push(error("ssh-closed"));
+  await clock.advance(10 * HOUR);
   rotation.accept(new PassThrough());
   assert.equal(channels.at(-1)!.counts.open, 1);
   await clock.advance(58 * MINUTE);
   assert.equal(sessions.length, 1);
-  await clock.advance(2 * MINUTE);
+  await clock.advance(1.5 * MINUTE);
   assert.equal(sessions.length, 2);
   channels.forEach((server) => server.finish());
   stop.abort();
@@ -273,13 +353,28 @@ Deno.test("a channel that does not end holds the session until a minute before t
   await fresh;
 });
 
-Deno.test("stopping gives open channels two seconds", async () => {
+Deno.test("a gateway that had to go to another relay comes back to the better one", async () => {
+  const { clock, stop, rotation, failures, wishes, attempts, run } = setUp({ namedRelay: false });
+  failures.push(error("relay-unreachable"));
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await clock.advance(5 * MINUTE);
+  assert.deepEqual(wishes.map(({ avoided }) => avoided), [[], ["r1"]]);
+  await clock.advance(6 * MINUTE);
+  assert.deepEqual(wishes.at(-1), { avoided: [] }, "ten minutes later the choice is free again");
+  assert.deepEqual(attempts.map(({ relay }) => relay), ["r1", "r2", "r3"]);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
+Deno.test("stopping gives open channels ten seconds", async () => {
   const { clock, state, stop, rotation, sessions, run } = setUp();
   const finished = run();
   await settle();
   rotation.accept(new PassThrough());
   stop.abort();
-  await clock.advance(1999);
+  await clock.advance(9999);
   assert.equal(state.snapshot.phase, "draining");
   assert.equal(sessions[0]!.closedByUs, false);
   await clock.advance(1);
