@@ -23,6 +23,8 @@ export interface ChannelServerOptions {
   handshakeTimeout?: number;
   /** Time for connecting to a target, ms. @default 30,000 */
   connectTimeout?: number;
+  /** TCP streams without a byte either way for this long are ended, ms. @default never */
+  idleTimeout?: number;
   kubernetes?: KubernetesFiles;
 }
 
@@ -91,6 +93,7 @@ export class ChannelServer {
         dial: this.#options.dial ?? dial,
         signal: this.#stop.signal,
         connectTimeout: this.#options.connectTimeout,
+        idleTimeout: this.#options.idleTimeout,
         kubernetes: this.#options.kubernetes,
       });
       counts.bytesIn += bytesIn;

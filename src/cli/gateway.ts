@@ -58,6 +58,11 @@ async function startCommand(
     relayName: values.relay,
     stateDir: values.stateDir ?? stateDirectory({ env: context.env }),
     healthListen: values.healthListen,
+    keepalive: { interval: values.keepaliveInterval, timeout: values.keepaliveTimeout },
+    targetTimeout: values.targetTimeout,
+    idleTimeout: values.idleTimeout,
+    maxChannels: values.maxChannels,
+    drainTimeout: values.drainTimeout,
   }, context.signal);
   await finished;
   return EXIT.ok;

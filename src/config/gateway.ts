@@ -7,7 +7,7 @@ import {
   domainSetting,
   SECRET_HELP,
 } from "./common.ts";
-import { oneOf, type Settings, text } from "./setting.ts";
+import { duration, oneOf, type Settings, span, text, whole } from "./setting.ts";
 
 /** Of a gateway. */
 export const gatewaySettings = {
@@ -56,6 +56,54 @@ export const gatewaySettings = {
     help: "Where /healthz, /readyz and /status are served: host:port, or off.",
     schema: text,
     default: DEFAULT_HEALTH_LISTEN,
+  },
+  keepaliveInterval: {
+    flags: ["--keepalive-interval"],
+    env: ["SALLYPORT_KEEPALIVE_INTERVAL"],
+    metavar: "TIME",
+    help: "How often the relay is asked for a sign of life.",
+    schema: span,
+    default: "10s",
+  },
+  keepaliveTimeout: {
+    flags: ["--keepalive-timeout"],
+    env: ["SALLYPORT_KEEPALIVE_TIMEOUT"],
+    metavar: "TIME",
+    help: "A relay that gives none within this time is taken for lost.",
+    schema: span,
+    default: "10s",
+  },
+  targetTimeout: {
+    flags: ["--target-timeout"],
+    env: ["SALLYPORT_TARGET_TIMEOUT"],
+    metavar: "TIME",
+    help: "Time for connecting to a target.",
+    schema: span,
+    default: "30s",
+  },
+  idleTimeout: {
+    flags: ["--idle-timeout"],
+    env: ["SALLYPORT_IDLE_TIMEOUT"],
+    metavar: "TIME",
+    help: "A TCP stream without a byte either way for this long is ended.",
+    schema: span,
+    defaultHelp: "never",
+  },
+  maxChannels: {
+    flags: ["--max-channels"],
+    env: ["SALLYPORT_MAX_CHANNELS"],
+    metavar: "COUNT",
+    help: "Streams at one time; more are refused.",
+    schema: whole(1, 65_536),
+    default: "2048",
+  },
+  drainTimeout: {
+    flags: ["--drain-timeout"],
+    env: ["SALLYPORT_DRAIN_TIMEOUT"],
+    metavar: "TIME",
+    help: "How long open streams may go on when the gateway is told to stop.",
+    schema: duration,
+    default: "10s",
   },
   ...commonSettings,
 } satisfies Settings;

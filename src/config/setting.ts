@@ -67,6 +67,9 @@ export const duration = text.transform((given, context) => {
   return Math.round(Number(match[1]) * UNITS[match[2] ?? "s"]!);
 });
 
+/** A span of time that is not nothing. */
+export const span = duration.pipe(z.number().min(1, "it must be more than nothing"));
+
 /** Present or not; in a file or the environment true or false. */
 export const presence = text.pipe(
   z.enum(["true", "false", "1", "0"], "it must be true or false"),

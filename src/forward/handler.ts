@@ -12,6 +12,8 @@ export interface ForwardContext {
   signal: AbortSignal;
   /** Time for connecting to a target, ms. @default the dialer's */
   connectTimeout?: number;
+  /** Streams without a byte either way for this long are ended, ms. @default never */
+  idleTimeout?: number;
   /** Where the pod's credentials are. @default Kubernetes' own places */
   kubernetes?: KubernetesFiles;
 }

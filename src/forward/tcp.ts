@@ -16,7 +16,10 @@ export async function forwardTcp(
     stream.destroy();
     throw error;
   });
-  const { aToB, bToA } = await pipe(stream, socket, { signal: context.signal });
+  const { aToB, bToA } = await pipe(stream, socket, {
+    signal: context.signal,
+    idleTimeout: context.idleTimeout,
+  });
   return { bytesIn: aToB, bytesOut: bToA };
 }
 

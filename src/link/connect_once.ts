@@ -21,6 +21,8 @@ export interface ConnectOptions {
   /** Takes every channel that the relay opens. */
   onChannel(channel: Duplex): void;
   keepalive?: Keepalive;
+  /** @default 2048 */
+  maxChannels?: number;
   /** ms @default 30,000 */
   timeout?: number;
   /** ms since 1970 @default Date.now */
@@ -60,6 +62,7 @@ export async function connectOnce(
       hostPrincipals: hostPrincipals(address),
       onChannel: options.onChannel,
       keepalive: options.keepalive,
+      maxChannels: options.maxChannels,
       signal: ends,
       now: () => new Date(now()),
     });

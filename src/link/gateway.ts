@@ -40,6 +40,10 @@ export interface GatewayOptions {
   connectTimeout?: number;
   /** Time for connecting to a target, ms. @default 30,000 */
   targetTimeout?: number;
+  /** TCP streams without a byte either way for this long are ended, ms. @default never */
+  idleTimeout?: number;
+  /** Channels at one time; more are refused. @default 2048 */
+  maxChannels?: number;
   /** How long open channels may go on when the gateway stops, ms. @default 10,000 */
   drainTimeout?: number;
   backoff?: BackoffOptions;
@@ -111,7 +115,7 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
   const dial = options.dialRelay ?? dialer("relay-unreachable", "relay");
-  const { keepalive, connectTimeout: timeout } = options;
+  const { keepalive, maxChannels, connectTimeout: timeout } = options;
   const beside = [
     background(rotation.keepFresh(ends), ends),
     background(keepBeating({ api, state, clock }, ends), ends),
@@ -129,6 +133,7 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
           registered,
           dial,
           keepalive,
+          maxChannels,
           timeout,
           now: clock.now,
           onChannel: (channel) => rotation.accept(channel),
@@ -159,6 +164,7 @@ function openRotation(options: GatewayOptions, api: RegistrationApi, state: Link
         pki,
         dial: options.dialTarget,
         connectTimeout: options.targetTimeout,
+        idleTimeout: options.idleTimeout,
         kubernetes: options.kubernetes,
       }),
     state,

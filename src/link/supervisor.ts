@@ -63,6 +63,7 @@ export async function supervise(options: SupervisorOptions, signal: AbortSignal)
     await clock.wait(wait, signal).catch(() => {});
   }
   state.update({ phase: "down" });
+  log.info("the gateway has stopped");
 }
 
 /** How serving one session ended. */

@@ -7,15 +7,14 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 import { Duplex } from "node:stream";
 import { SallyportError } from "../errors.ts";
+import { processWindows } from "./window_budget.ts";
 
-/** Bytes the other side may send ahead of the reader, at most. */
-export const WINDOW = 2 * 1024 * 1024;
-/** The window is opened again once this much of it has been taken by the reader, bytes. */
-const ADJUST_AT = WINDOW / 16;
+/** The window is opened again once half of it, or this much, has been taken by the reader, bytes. */
+const ADJUST_AT = 128 * 1024;
 /** Largest data message that is accepted and sent, bytes (RFC 4253 §6.1 asks for 32,768). */
 export const PACKET = 32 * 1024;
-/** Bytes kept for a reader that is not reading before it is asked to pause. */
-const READ_AHEAD = 64 * 1024;
+/** Bytes that count as taken although the reader has not read them: none, the window is all there is. */
+const READ_AHEAD = 0;
 /** Messages up to this size are gathered while the reader does not read, bytes. */
 const SMALL = 4 * 1024;
 /** What they are gathered in, bytes. */
@@ -48,7 +47,9 @@ export class Channel extends Duplex {
   readonly id: number;
   readonly #link: ChannelLink;
   readonly #peer: ChannelPeer;
-  #localWindow = WINDOW;
+  /** Bytes that the other side may send ahead of the reader, and how many of these are left. */
+  #window = processWindows.first();
+  #localWindow = this.#window;
   #taken = 0;
   #readerFull = false;
   #small: Buffer | undefined;
@@ -188,6 +189,8 @@ export class Channel extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#small = undefined;
+    processWindows.giveBack(this.#window);
+    this.#window = 0;
     this.#sendClose();
     this.#failWaiting();
     done(error);
@@ -231,10 +234,14 @@ export class Channel extends Duplex {
   }
 
   #openWindow(): void {
-    if (this.#taken < ADJUST_AT || this.#closeSent || this.#eofReceived) return;
-    this.#link.sendWindowAdjust(this.#peer.id, this.#taken);
-    this.#localWindow += this.#taken;
+    const least = Math.min(this.#window >> 1, ADJUST_AT);
+    if (this.#taken < least || this.#closeSent || this.#eofReceived) return;
+    const change = processWindows.change(this.#window, this.#taken);
+    const opened = this.#taken + change;
+    this.#window += change;
+    this.#localWindow += opened;
     this.#taken = 0;
+    if (opened > 0) this.#link.sendWindowAdjust(this.#peer.id, opened);
   }
 
   #closeIfDone(): void {

@@ -4,8 +4,9 @@
  */
 import { Buffer } from "node:buffer";
 import { SallyportError } from "../errors.ts";
-import { Channel, type ChannelLink, PACKET, WINDOW } from "./channel.ts";
+import { Channel, type ChannelLink, PACKET } from "./channel.ts";
 import { MESSAGE, OPEN_FAILURE } from "./message.ts";
+import { FIRST_WINDOW } from "./window_budget.ts";
 import { byte, string, uint32, WireReader } from "./wire.ts";
 
 /** The channel type of the wire; it carries no data of its own (protocol.md). */
@@ -93,7 +94,7 @@ export class Connection implements ChannelLink {
         byte(MESSAGE.channelOpen),
         string(CHANNEL_TYPE),
         uint32(id),
-        uint32(WINDOW),
+        uint32(FIRST_WINDOW),
         uint32(PACKET),
       );
     });
@@ -247,7 +248,7 @@ export class Connection implements ChannelLink {
       byte(MESSAGE.channelOpenConfirmation),
       uint32(peer.id),
       uint32(channel.id),
-      uint32(WINDOW),
+      uint32(FIRST_WINDOW),
       uint32(PACKET),
     );
     onOpen(channel);

@@ -1,0 +1,42 @@
+/** The program's own log, read by a test. */
+import { configureLogs, type LogLevel } from "../src/log.ts";
+
+/** Lines that were logged since `captureLog`; disposing of it silences the log again. */
+export class CapturedLog implements Disposable {
+  readonly lines: string[] = [];
+  readonly #watchers = new Set<() => void>();
+
+  constructor(level: LogLevel) {
+    configureLogs({
+      level,
+      format: "text",
+      write: (line) => {
+        this.lines.push(line.trimEnd());
+        for (const look of [...this.#watchers]) look();
+      },
+    });
+  }
+
+  /** The first line that fits, as soon as there is one. */
+  line(pattern: RegExp): Promise<string> {
+    return new Promise((resolve) => {
+      const look = () => {
+        const found = this.lines.find((line) => pattern.test(line));
+        if (found === undefined) return;
+        this.#watchers.delete(look);
+        resolve(found);
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    configureLogs({ level: "error", format: "text", write: () => {} });
+  }
+}
+
+/** Reads the log from now on. */
+export function captureLog(level: LogLevel = "info"): CapturedLog {
+  return new CapturedLog(level);
+}
