@@ -1,6 +1,8 @@
 /** `sallyport gateway start`: puts the parts together and owns them until the end. */
 import { ChannelServer } from "../channel/server.ts";
+import process from "node:process";
 import { type Dial, dialer } from "../egress/dial.ts";
+import { proxiedDialer } from "../egress/proxy.ts";
 import type { PlatformApi } from "../enroll/api.ts";
 import { apiBase } from "../enroll/call.ts";
 import { type Auth, authorisedApi } from "../enroll/credentials.ts";
@@ -50,7 +52,7 @@ export interface GatewayOptions {
   kubernetes?: KubernetesFiles;
   /** To targets. @default egress/dial.ts */
   dialTarget?: Dial;
-  /** To relays. @default egress/dial.ts with `relay-unreachable` */
+  /** To relays. @default through the proxy that the environment names, if any */
   dialRelay?: Dial;
   /** @default an API client for `domain` that uses `auth` */
   api?: RegistrationApi & Pick<PlatformApi, "gatewayHeartbeat">;
@@ -102,6 +104,10 @@ export async function startGateway(
   return { state, finished, healthAddress: health?.address };
 }
 
+function relayDialer({ dialRelay }: GatewayOptions): Dial {
+  return dialRelay ?? proxiedDialer(dialer("relay-unreachable", "relay"), process.env);
+}
+
 interface Parts {
   api: RegistrationApi & Pick<PlatformApi, "gatewayHeartbeat">;
   state: LinkState;
@@ -114,7 +120,7 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
   const { api, state, rotation, clock } = parts;
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
-  const dial = options.dialRelay ?? dialer("relay-unreachable", "relay");
+  const dial = relayDialer(options);
   const { keepalive, maxChannels, connectTimeout: timeout } = options;
   const beside = [
     background(rotation.keepFresh(ends), ends),
@@ -156,7 +162,7 @@ function openRotation(options: GatewayOptions, api: RegistrationApi, state: Link
       name,
       enrolled: auth.method === "enroll-token",
       relayName,
-      dial: options.dialRelay ?? dialer("relay-unreachable", "relay"),
+      dial: relayDialer(options),
       now: clock.now,
     }),
     openChannels: (pki) =>
