@@ -30,6 +30,8 @@ export function answer(
     stream.once("close", () => settle(new Error("the stream was closed before the answer")));
     stream.once("end", () => stream.writableFinished ? settle() : stream.once("finish", settle));
     stream.on("data", (chunk: Buffer) => bytesIn += chunk.length);
+    // Whoever had the stream before may have paused it.
+    stream.resume();
     if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     stream.end(text);

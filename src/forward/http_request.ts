@@ -87,8 +87,10 @@ export function forwardRequest(
         }
         fail(error);
       });
-      if (plan.repeatable) sent.end();
-      else request.pipe(sent);
+      if (plan.repeatable) return void sent.end();
+      request.pipe(sent);
+      // The head goes out even if the body is a long time coming: the target may have something to say.
+      sent.flushHeaders();
     };
 
     request.on("data", (chunk: Uint8Array) => events.onBytesIn(chunk.length));
@@ -121,4 +123,6 @@ function passAnswer(
   answer.on("error", () => response.destroy());
   answer.on("data", (chunk: Uint8Array) => events.onBytesOut(chunk.length));
   answer.pipe(response);
+  // A body that is there already goes with the head; one that is a long time coming is not waited for.
+  setImmediate(() => response.writableEnded || response.destroyed || response.flushHeaders());
 }

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { parseHttpConfig } from "../../src/forward/http_config.ts";
-import { endToEnd, type Field, fieldsOf, valuesOf, without } from "../../src/forward/http_headers.ts";
+import {
+  endToEnd,
+  type Field,
+  fieldsOf,
+  valuesOf,
+  without,
+} from "../../src/forward/http_headers.ts";
 import { hostHeader, readOrigin } from "../../src/forward/http_origin.ts";
 import { certificate } from "./certificates.ts";
 

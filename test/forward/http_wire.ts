@@ -11,6 +11,8 @@ import type { Route } from "../../src/channel/route.ts";
 import type { Identity } from "./certificates.ts";
 import { closed, context, HOST, listen, type StreamPair, streamPair } from "./streams.ts";
 
+/** A test that hangs tells where, ms. */
+const PATIENCE = 8_000;
 const HEAD_END = "\r\n\r\n";
 
 /** One answer as it came. */
@@ -88,7 +90,7 @@ export class RawClient {
 
   /** Everything that is left; also what came before a break. */
   async rest(): Promise<Buffer> {
-    while (!this.#over) await this.#more().catch(() => {});
+    while (!this.#over) await this.#more();
     return await this.take(this.#length);
   }
 
@@ -118,7 +120,13 @@ export class RawClient {
 
   async #more(): Promise<void> {
     if (this.#over) throw new Error(`the stream is over behind ${this.#length} bytes`);
-    await new Promise<void>((resolve) => this.#wake = resolve);
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error("nothing came")), PATIENCE);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }
 
