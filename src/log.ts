@@ -77,13 +77,14 @@ function textLine(record: LogRecord): string {
 }
 
 function jsonLine(record: LogRecord): string {
-  return JSON.stringify({
+  const line = {
     time: new Date(record.timestamp).toISOString(),
     level: fromTape(record.level),
     room: record.category.at(-1),
     message: text(record),
-    ...record.properties,
-  }) + "\n";
+  };
+  // A part of the message that has one of these names is in the message, and does not replace it.
+  return JSON.stringify({ ...line, ...record.properties, ...line }) + "\n";
 }
 
 /** Shorter ones would cut common words out of the log. */

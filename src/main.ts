@@ -16,10 +16,16 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   if (signal === "SIGINT" || process.platform !== "win32") process.on(signal, onSignal);
 }
 
+const reloads: (() => void)[] = [];
+if (process.platform !== "win32") {
+  process.on("SIGHUP", () => reloads.forEach((reload) => reload()));
+}
+
 const status = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
   env: process.env,
   signal: stop.signal,
+  onReload: (listener) => reloads.push(listener),
 });
 process.exit(status);

@@ -15,7 +15,7 @@ export interface Child {
   readonly log: string;
   /** Resolves with the exit status. */
   readonly status: Promise<number>;
-  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGHUP"): void;
   /** Kills it if it still runs. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -24,6 +24,13 @@ Deno.test("a JSON line is one object with the message's parts", () => {
   assert.deepEqual(rest, { level: "info", room: "relay", message: "gateway g is up", id: "g" });
 });
 
+Deno.test("a part of a message that is called as the line's own fields are replaces none of them", () => {
+  const parts = { message: "why", level: "high", time: "late" };
+  const [line] = logged("json", () => logger("link").info("lost: {message}", parts));
+  const { message, level, time } = JSON.parse(line!);
+  assert.deepEqual([message, level, time === "late"], ["lost: why", "info", false]);
+});
+
 Deno.test("levels below the one that is asked for are not written", () => {
   const lines = logged("text", () => {
     logger("link").info("a");

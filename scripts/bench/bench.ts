@@ -15,6 +15,8 @@ const BINARY = join(ROOT, "dist", "sallyport");
 export class Bench {
   readonly #stack = new AsyncDisposableStack();
   readonly #gateways = new Map<Subject, Child>();
+  #relay: Child | undefined;
+  #relayArguments: string[] = [];
   readonly #api: string;
   readonly #targetPort: number;
 
@@ -47,11 +49,19 @@ export class Bench {
     };
     await use(["platform", "-addr", new URL(this.#api).host, "-alg", "rsa"], /platform on/);
     const addresses = ["-ssh", `${HOST}:2222`, "-tls", `${HOST}:8443`];
-    await use(["relay", "-api", this.#api, "-host", HOST, ...addresses], /relay r1: ssh/);
+    this.#relayArguments = ["relay", "-api", this.#api, "-host", HOST, ...addresses];
+    this.#relay = await use(this.#relayArguments, /relay r1: ssh/);
     const target = ["target", "-addr", `127.0.0.1:${this.#targetPort}`];
     this.#stack.use(await startLab(target, () => listening("127.0.0.1", this.#targetPort)));
     this.#gateways.set("theirs", await this.startGateway("theirs"));
     this.#gateways.set("ours", await this.startGateway("ours"));
+  }
+
+  /** Kills the relay and starts it again after `down` ms; resolves when it listens. */
+  async restartRelay(down: number): Promise<void> {
+    await this.#relay![Symbol.asyncDispose]();
+    await new Promise((resolve) => setTimeout(resolve, down));
+    this.#relay = this.#stack.use(await startLab(this.#relayArguments, /relay r1: ssh/));
   }
 
   /** Starts a gateway and waits until its tunnel is up; it ends with the benchmark. */

@@ -9,8 +9,11 @@ import type { Usage } from "@optique/core/usage";
 import { string } from "@optique/core/valueparser";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import type { Setting, Settings } from "../config/setting.ts";
-import { configureLogs, type LogFormat, type LogLevel } from "../log.ts";
+import { asSallyportError } from "../errors.ts";
+import { configureLogs, type LogFormat, logger, type LogLevel } from "../log.ts";
 import type { CommandContext } from "./context.ts";
+
+const log = logger("cli");
 
 /** The usage line of a command: its arguments, then flags, which the help below it lists. */
 export function usageOf(...metavars: NonEmptyString[]): Usage {
@@ -60,18 +63,44 @@ function help(sentence: string, env?: readonly string[], fallback?: string): Mes
   return [text(parts.join(" "))];
 }
 
-/** Reads a command's settings and starts its logs. Throws `usage`, `config` or `file`. */
+/**
+ * Reads a command's settings and starts its logs. Throws `usage`, `config` or `file`. When the program
+ * is told to (SIGHUP), they are read again: what logs depend on changes at once; a configuration that
+ * makes no sense is complained about and changes nothing.
+ */
 export function load<S extends Settings>(
+  settings: S,
+  given: GivenFlags,
+  context: CommandContext,
+): Loaded<S> {
+  const loaded = read(settings, given, context);
+  configureLogsBy(loaded);
+  context.onReload(() => {
+    try {
+      configureLogsBy(read(settings, given, context));
+      log.info("configuration read again");
+    } catch (error) {
+      log.error("configuration not read again: {message}", {
+        message: asSallyportError(error).message,
+      });
+    }
+  });
+  return loaded;
+}
+
+function read<S extends Settings>(
   settings: S,
   { config, ...flags }: GivenFlags,
   { env }: CommandContext,
 ): Loaded<S> {
   const file = config ?? (env.SALLYPORT_CONFIG || undefined);
-  const loaded = loadSettings(settings, { flags, env, file });
-  const { logLevel = "info", logFormat = "text" } = loaded.values as {
+  return loadSettings(settings, { flags, env, file });
+}
+
+function configureLogsBy({ values }: Loaded<Settings>): void {
+  const { logLevel = "info", logFormat = "text" } = values as {
     logLevel?: LogLevel;
     logFormat?: LogFormat;
   };
   configureLogs({ level: logLevel, format: logFormat });
-  return loaded;
 }

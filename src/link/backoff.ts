@@ -65,7 +65,8 @@ export class Backoff {
     this.#downSince ??= now;
     const attempt = this.#attempts++;
     if (lost && attempt === 0) return Math.round(first * random());
-    const largest = cheap ? this.#cheapCap(now - this.#downSince) : cap;
+    // A link that was up was no refusal, however short: the relay may be in the middle of restarting.
+    const largest = cheap || lost ? this.#cheapCap(now - this.#downSince) : cap;
     return Math.round(Math.min(largest, base * 2 ** Math.min(attempt, 32)) * random());
   }
 

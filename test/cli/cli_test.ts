@@ -14,6 +14,7 @@ async function cli(args: string[], env: Record<string, string> = {}, signal?: Ab
     err: (text) => err += `${text}\n`,
     env,
     signal: signal ?? new AbortController().signal,
+    onReload: () => {},
   });
   return { status, out, err };
 }

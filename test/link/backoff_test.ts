@@ -27,6 +27,15 @@ Deno.test("a link that comes and goes does not begin anew", () => {
   assert.equal(backoff.next(60_999), 800);
 });
 
+Deno.test("a link that was up is tried again within a second, however often it was lost", () => {
+  const backoff = new Backoff({ random: always });
+  for (let loss = 0; loss < 20; loss++) {
+    backoff.up(loss * 5000);
+    assert.ok(backoff.next(loss * 5000 + 4000) <= 1000);
+  }
+  assert.equal(backoff.next(100_000), 30_000, "but a relay that refuses is not");
+});
+
 Deno.test("the first loss of a young link is tried again nearly at once, the second is not", () => {
   const backoff = new Backoff({ base: 100, random: always });
   backoff.up(0);
@@ -60,26 +69,18 @@ Deno.test("the wait is anything between nothing and the bound", () => {
  * listens again, and then costs it a handshake, of which it can do `perSecond`.
  */
 function fleet(size: number, { away, perSecond }: { away: number; perSecond: number }) {
-  const gateways = Array.from({ length: size }, () => {
+  const arrivals = Array.from({ length: size }, () => {
     const backoff = new Backoff();
     backoff.up(-100_000);
-    return { backoff, at: backoff.next(0) };
-  });
-  const arrivals: number[] = [];
+    let at = backoff.next(0);
+    while (at < away) at += Math.max(1, backoff.next(at, { cheap: true }));
+    return at - away;
+  }).sort((a, b) => a - b);
   let busyUntil = 0;
   let worst = 0;
-  const waiting = [...gateways];
-  while (waiting.length > 0) {
-    waiting.sort((a, b) => a.at - b.at);
-    const next = waiting[0]!;
-    if (next.at < away) {
-      next.at += Math.max(1, next.backoff.next(next.at, { cheap: true }));
-      continue;
-    }
-    waiting.shift();
-    arrivals.push(next.at - away);
-    busyUntil = Math.max(busyUntil, next.at) + 1000 / perSecond;
-    worst = Math.max(worst, busyUntil - next.at);
+  for (const at of arrivals) {
+    busyUntil = Math.max(busyUntil, at) + 1000 / perSecond;
+    worst = Math.max(worst, busyUntil - at);
   }
   return { arrivals, worst };
 }
