@@ -1,5 +1,5 @@
 /** Our relay with authorities of the test's own, and the gateways and clients that come to it. */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import type { KeyObject } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
