@@ -88,7 +88,8 @@ export class TlsStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    if (this.#tls.write(chunk)) done();
+    // Deno's TLSSocket sends nothing more behind a write of no bytes, and node:http makes such writes.
+    if (chunk.length === 0 || this.#tls.write(chunk)) done();
     else this.#tls.once("drain", done);
   }
 

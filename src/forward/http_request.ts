@@ -43,9 +43,10 @@ export function forwardRequest(
   response: ServerResponse,
   plan: RequestPlan,
   agent: Agent,
-  events: RequestEvents,
+  events: RequestEvents & { gone: AbortSignal },
 ): Promise<void> {
   return new Promise((resolve) => {
+    const { gone } = events;
     let retried = false;
     let upstream: ClientRequest;
     let answer: IncomingMessage | undefined;
@@ -76,17 +77,29 @@ export function forwardRequest(
         if (undecided) response.shouldKeepAlive = false;
         passAnswer(received, response, events, fail);
       });
-      sent.on("error", (error: Error & { code?: string }) => {
+      let reused = false;
+      sent.once("socket", () => {
+        // Deno by itself sends every request again that meets a closed connection, POST included.
+        reused = sent.reusedSocket;
+        sent.reusedSocket = false;
+      });
+      let broken = false;
+      const onBroken = (error: Error) => {
+        if (broken) return;
+        broken = true;
         // A target may answer early and close while the body still goes to it: the answer counts.
         if (answer?.complete) return dropBody();
         if (response.headersSent || response.destroyed) return void response.destroy();
         // The target may close a kept connection just when we use it again (RFC 9110 §9.2.2).
-        if (sent.reusedSocket && plan.repeatable && !retried) {
+        if (reused && plan.repeatable && !retried) {
           retried = true;
           return send();
         }
         fail(error);
-      });
+      };
+      sent.on("error", onBroken);
+      // Deno does not always report a reset as an error.
+      sent.on("close", () => answer ?? onBroken(new Error("it closed the connection")));
       if (plan.repeatable) return void sent.end();
       request.pipe(sent);
       // The head goes out even if the body is a long time coming: the target may have something to say.
@@ -96,12 +109,15 @@ export function forwardRequest(
     request.on("data", (chunk: Uint8Array) => events.onBytesIn(chunk.length));
     // A client that goes away in the middle of its body must not look to the target as if it was over.
     request.on("error", () => upstream.destroy());
-    if (response.destroyed) return resolve();
+    const giveUp = () => upstream.destroy();
+    if (response.destroyed || gone.aborted) return resolve();
     response.once("close", () => {
-      if (!response.writableFinished) upstream.destroy();
+      gone.removeEventListener("abort", giveUp);
+      if (!response.writableFinished) giveUp();
       resolve();
     });
     send();
+    gone.addEventListener("abort", giveUp, { once: true });
   });
 }
 

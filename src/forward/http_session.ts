@@ -35,6 +35,8 @@ export class HttpSession {
   readonly #result: ForwardResult = { bytesIn: 0, bytesOut: 0 };
   /** One for each origin that was asked for. */
   readonly #agents = new Map<string, Agent>();
+  /** Aborts when the stream is gone. */
+  readonly #gone = new AbortController();
   #serving = 0;
   #upgraded = false;
   #linger: ReturnType<typeof setTimeout> | undefined;
@@ -84,6 +86,10 @@ export class HttpSession {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const events = this.#events(request);
+    // Deno does not say so itself: a client that ends in the middle of its body has gone.
+    const onEnd = () => request.complete || this.#stream.destroy();
+    if (this.#stream.readableEnded) onEnd();
+    else this.#stream.once("end", onEnd);
     this.#serving++;
     try {
       const plan = await this.#plan(request);
@@ -94,6 +100,7 @@ export class HttpSession {
       request.resume();
       answerError(response, message);
     } finally {
+      this.#stream.off("end", onEnd);
       this.#serving--;
     }
   }
@@ -132,8 +139,9 @@ export class HttpSession {
     return agent;
   }
 
-  #events({ method }: IncomingMessage): RequestEvents {
+  #events({ method }: IncomingMessage): RequestEvents & { gone: AbortSignal } {
     return {
+      gone: this.#gone.signal,
       onBytesIn: (count) => this.#result.bytesIn += count,
       onBytesOut: (count) => this.#result.bytesOut += count,
       onFailure: (message) => log.warn("http {method} failed: {message}", { method, message }),
@@ -152,6 +160,7 @@ export class HttpSession {
       const onAbort = () => stream.destroy();
       const onClose = () => {
         clearTimeout(this.#linger);
+        this.#gone.abort();
         signal.removeEventListener("abort", onAbort);
         for (const agent of this.#agents.values()) agent.destroy();
         this.#agents.clear();
