@@ -17,12 +17,17 @@ export class CapturedLog implements Disposable {
     });
   }
 
-  /** The first line that fits, as soon as there is one. */
+  /** The first line that fits, as soon as there is one. Rejects if none comes within ten seconds. */
   line(pattern: RegExp): Promise<string> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        this.#watchers.delete(look);
+        reject(new Error(`no line fits ${pattern}; there are:\n${this.lines.join("\n")}`));
+      }, 10_000);
       const look = () => {
         const found = this.lines.find((line) => pattern.test(line));
         if (found === undefined) return;
+        clearTimeout(late);
         this.#watchers.delete(look);
         resolve(found);
       };

@@ -116,7 +116,6 @@ export async function startFixture(options: Partial<RelayOptions> = {}): Promise
 export interface GatewayOptions {
   user?: Partial<SshCertificateRequest>;
   authorities?: Authorities;
-  /** The key that authenticates, when it is not the certificate's. */
   port?: number;
   host?: string;
   /** @default answers each chunk with `<name>:<chunk>` and ends when the other side does */
@@ -187,9 +186,9 @@ function answering(name: string): (channel: Channel) => void {
   };
 }
 
-/** A TCP connection. */
+/** A TCP connection that closes when the other side does. */
 export async function dial(host: string, port: number): Promise<Socket> {
-  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+  const socket = connect({ host, port, noDelay: true });
   await once(socket, "connect");
   socket.on("error", () => {});
   return socket;
