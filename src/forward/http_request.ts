@@ -43,10 +43,9 @@ export function forwardRequest(
   response: ServerResponse,
   plan: RequestPlan,
   agent: Agent,
-  events: RequestEvents & { gone: AbortSignal },
+  events: RequestEvents,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const { gone } = events;
     let retried = false;
     let upstream: ClientRequest;
     let answer: IncomingMessage | undefined;
@@ -83,10 +82,7 @@ export function forwardRequest(
         reused = sent.reusedSocket;
         sent.reusedSocket = false;
       });
-      let broken = false;
-      const onBroken = (error: Error) => {
-        if (broken) return;
-        broken = true;
+      sent.on("error", (error: Error) => {
         // A target may answer early and close while the body still goes to it: the answer counts.
         if (answer?.complete) return dropBody();
         if (response.headersSent || response.destroyed) return void response.destroy();
@@ -96,10 +92,7 @@ export function forwardRequest(
           return send();
         }
         fail(error);
-      };
-      sent.on("error", onBroken);
-      // Deno does not always report a reset as an error.
-      sent.on("close", () => answer ?? onBroken(new Error("it closed the connection")));
+      });
       if (plan.repeatable) return void sent.end();
       request.pipe(sent);
       // The head goes out even if the body is a long time coming: the target may have something to say.
@@ -109,15 +102,12 @@ export function forwardRequest(
     request.on("data", (chunk: Uint8Array) => events.onBytesIn(chunk.length));
     // A client that goes away in the middle of its body must not look to the target as if it was over.
     request.on("error", () => upstream.destroy());
-    const giveUp = () => upstream.destroy();
-    if (response.destroyed || gone.aborted) return resolve();
+    if (response.destroyed) return resolve();
     response.once("close", () => {
-      gone.removeEventListener("abort", giveUp);
-      if (!response.writableFinished) giveUp();
+      if (!response.writableFinished) upstream.destroy();
       resolve();
     });
     send();
-    gone.addEventListener("abort", giveUp, { once: true });
   });
 }
 

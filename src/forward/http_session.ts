@@ -35,8 +35,6 @@ export class HttpSession {
   readonly #result: ForwardResult = { bytesIn: 0, bytesOut: 0 };
   /** One for each origin that was asked for. */
   readonly #agents = new Map<string, Agent>();
-  /** Aborts when the stream is gone. */
-  readonly #gone = new AbortController();
   #serving = 0;
   #upgraded = false;
   #linger: ReturnType<typeof setTimeout> | undefined;
@@ -139,9 +137,8 @@ export class HttpSession {
     return agent;
   }
 
-  #events({ method }: IncomingMessage): RequestEvents & { gone: AbortSignal } {
+  #events({ method }: IncomingMessage): RequestEvents {
     return {
-      gone: this.#gone.signal,
       onBytesIn: (count) => this.#result.bytesIn += count,
       onBytesOut: (count) => this.#result.bytesOut += count,
       onFailure: (message) => log.warn("http {method} failed: {message}", { method, message }),
@@ -160,7 +157,6 @@ export class HttpSession {
       const onAbort = () => stream.destroy();
       const onClose = () => {
         clearTimeout(this.#linger);
-        this.#gone.abort();
         signal.removeEventListener("abort", onAbort);
         for (const agent of this.#agents.values()) agent.destroy();
         this.#agents.clear();
