@@ -4,11 +4,10 @@ import { message } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
 import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
-import { readFile } from "node:fs/promises";
 import { readAuth } from "../config/auth.ts";
 import { connectSettings } from "../config/connect.ts";
 import type { Values } from "../config/setting.ts";
-import { httpFetch } from "../egress/http.ts";
+import { httpFetch, readNamedFile } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import { formatAddress, parseListenAddress } from "../listen.ts";
 import type { Action, CommandContext } from "./context.ts";
@@ -87,16 +86,6 @@ async function httpOptions({ http, targetCa, targetInsecure }: Values<typeof con
   }
   return {
     ...(targetInsecure && { verify: false }),
-    ...(targetCa !== undefined && { ca: await readCa(targetCa) }),
+    ...(targetCa !== undefined && { ca: await readNamedFile(targetCa, "--target-ca") }),
   };
-}
-
-async function readCa(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    const { code, message } = error as { code?: string; message?: string };
-    const why = code === "ENOENT" ? "there is no such file" : message ?? String(error);
-    throw new SallyportError("file", `--target-ca: ${path}: ${why}`, { cause: error });
-  }
 }

@@ -27,15 +27,18 @@ function systemAuthorities(): string[] {
 }
 
 async function readAuthorities(path: string): Promise<string[]> {
-  let content: string;
+  const found = (await readNamedFile(path, "--ca-file")).match(PEM);
+  if (found) return found;
+  throw new SallyportError("config", `--ca-file: ${path} holds no PEM certificate`);
+}
+
+/** The text of a file that a person named with the flag `setting`. Throws `file`. */
+export async function readNamedFile(path: string, setting: string): Promise<string> {
   try {
-    content = await readFile(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (error) {
     const { code, message } = error as { code?: string; message?: string };
     const why = code === "ENOENT" ? "there is no such file" : message ?? String(error);
-    throw new SallyportError("file", `--ca-file: ${path}: ${why}`, { cause: error });
+    throw new SallyportError("file", `${setting}: ${path}: ${why}`, { cause: error });
   }
-  const found = content.match(PEM);
-  if (found) return found;
-  throw new SallyportError("config", `--ca-file: ${path} holds no PEM certificate`);
 }
