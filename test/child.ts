@@ -15,7 +15,7 @@ export interface Child {
   readonly log: string;
   /** Resolves with the exit status. */
   readonly status: Promise<number>;
-  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGHUP"): void;
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGHUP" | "SIGSTOP" | "SIGCONT"): void;
   /** Kills it if it still runs. */
   [Symbol.asyncDispose](): Promise<void>;
 }

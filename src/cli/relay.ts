@@ -46,6 +46,7 @@ async function startCommand(flags: GivenFlags, context: CommandContext): Promise
     }),
     sshListen: parseListenAddress(values.sshListen, "--ssh-listen"),
     tlsListen: parseListenAddress(values.tlsListen, "--tls-listen"),
+    drainTimeout: values.drainTimeout,
   }, context.signal);
   await finished;
   return EXIT.ok;

@@ -1,7 +1,7 @@
 /** Settings that every command, or several of them, have. */
 import { DEFAULT_DOMAIN } from "../enroll/call.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../log.ts";
-import { oneOf, type Settings, text } from "./setting.ts";
+import { duration, oneOf, type Settings, text } from "./setting.ts";
 
 /** Of every command. */
 export const commonSettings = {
@@ -76,3 +76,15 @@ export const authSettings = {
     schema: text,
   },
 } satisfies Settings;
+
+/** How long open streams may go on when `what` is told to stop. */
+export function drainSetting(what: "gateway" | "relay") {
+  return {
+    flags: ["--drain-timeout"],
+    env: ["SALLYPORT_DRAIN_TIMEOUT"],
+    metavar: "TIME",
+    help: `How long open streams may go on when the ${what} is told to stop.`,
+    schema: duration,
+    default: "10s",
+  } as const;
+}

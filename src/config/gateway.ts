@@ -5,9 +5,10 @@ import {
   caFileSetting,
   commonSettings,
   domainSetting,
+  drainSetting,
   SECRET_HELP,
 } from "./common.ts";
-import { duration, oneOf, type Settings, span, text, whole } from "./setting.ts";
+import { oneOf, type Settings, span, text, whole } from "./setting.ts";
 
 /** Of a gateway. */
 export const gatewaySettings = {
@@ -97,13 +98,6 @@ export const gatewaySettings = {
     schema: whole(1, 65_536),
     default: "2048",
   },
-  drainTimeout: {
-    flags: ["--drain-timeout"],
-    env: ["SALLYPORT_DRAIN_TIMEOUT"],
-    metavar: "TIME",
-    help: "How long open streams may go on when the gateway is told to stop.",
-    schema: duration,
-    default: "10s",
-  },
+  drainTimeout: drainSetting("gateway"),
   ...commonSettings,
 } satisfies Settings;

@@ -4,6 +4,7 @@ import {
   caFileSetting,
   commonSettings,
   domainSetting,
+  drainSetting,
   SECRET_HELP,
 } from "./common.ts";
 import { oneOf, type Settings, text } from "./setting.ts";
@@ -58,5 +59,6 @@ export const relaySettings = {
     schema: text,
     default: ":8443",
   },
+  drainTimeout: drainSetting("relay"),
   ...commonSettings,
 } satisfies Settings;

@@ -27,9 +27,9 @@ export const systemClock: Clock = {
 };
 
 /** Longest single wait for a moment: timers stand still while a host sleeps, its clock does not. */
-const LONGEST_NAP = 60_000;
+const LONGEST_NAP = 15_000;
 
-/** Resolves once `moment()` (ms since 1970) is past; it is asked again at least every minute. */
+/** Resolves once `moment()` (ms since 1970) is past; it is asked again at least every 15 s. */
 export async function waitUntil(
   clock: Clock,
   moment: () => number,

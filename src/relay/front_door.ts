@@ -58,6 +58,8 @@ export class FrontDoor {
   readonly #sockets = new Map<string, Socket>();
   readonly #serving = new Set<Promise<void>>();
   #tls: TlsServer | undefined;
+  /** Settles when the server, told to stop, has lost its last connection. */
+  #closed: Promise<unknown> = Promise.resolve();
 
   constructor(options: FrontDoorOptions) {
     const { handshakeTimeout = HANDSHAKE_TIMEOUT, maxHandshakes = MAX_HANDSHAKES } = options;
@@ -96,13 +98,25 @@ export class FrontDoor {
     this.#tls = tls;
   }
 
+  /** Takes no more connections; `drained` resolves when the `open` streams have ended. */
+  drain(): { open: number; drained: Promise<unknown> } {
+    this.#stopListening();
+    return { open: this.#serving.size, drained: Promise.all(this.#serving) };
+  }
+
   /** Ends every stream; resolves when all connections are gone. */
   async close(): Promise<void> {
-    const closed = this.server.listening ? once(this.server, "close") : undefined;
-    this.server.close();
+    const closed = this.#stopListening();
     for (const socket of this.#sockets.values()) socket.destroy();
     await closed;
     await Promise.all(this.#serving);
+  }
+
+  #stopListening(): Promise<unknown> {
+    if (!this.server.listening) return this.#closed;
+    this.#closed = once(this.server, "close");
+    this.server.close();
+    return this.#closed;
   }
 
   #receive(socket: Socket): void {

@@ -32,6 +32,9 @@ const HEARTBEAT_EVERY = 30 * 60_000;
 const RENEWAL_PAUSE = 1_000;
 const RENEWAL_RETRY = 60_000;
 
+/** How long open streams may go on when the relay stops, ms. */
+const DRAIN_TIMEOUT = 10_000;
+
 /** What strangers may take up. */
 export interface RelayLimits {
   /** Time for an SSH connection to authenticate, ms. @default 20,000 */
@@ -55,6 +58,8 @@ export interface RelayOptions {
   tlsListen: ListenAddress;
   keepalive?: Keepalive;
   limits?: RelayLimits;
+  /** How long open streams may go on when the relay stops, ms. @default 10,000 */
+  drainTimeout?: number;
   clock?: Clock;
 }
 
@@ -91,6 +96,8 @@ class Relay {
   readonly #ssh: Server;
   readonly #door: FrontDoor;
   #sshKeys: SshKeys | undefined;
+  /** Settles when the SSH server, told to stop, has lost its last connection. */
+  #closed: Promise<unknown> = Promise.resolve();
 
   constructor(options: RelayOptions, signal: AbortSignal) {
     const { limits = {}, clock = systemClock } = options;
@@ -132,6 +139,7 @@ class Relay {
   async #run(due: number, register: () => Promise<number>): Promise<void> {
     await Promise.all([this.#keepRegistered(due, register), this.#keepBeating()]
       .map((task) => task.catch((error) => this.#report(error))));
+    await this.#drain();
     await this.#close();
     log.info("relay {name} has stopped", { name: this.#options.name });
   }
@@ -222,9 +230,27 @@ class Relay {
     if (!this.#signal.aborted) log.error("{message}", { message: asSallyportError(error).message });
   }
 
-  async #close(): Promise<void> {
-    const closed = this.#ssh.listening ? once(this.#ssh, "close") : undefined;
+  /** Nobody new comes in; streams that are open get a little time. */
+  async #drain(): Promise<void> {
+    const { drainTimeout = DRAIN_TIMEOUT } = this.#options;
+    this.#stopListening();
+    const { open, drained } = this.#door.drain();
+    if (open > 0) log.info("waiting for {open} open streams", { open });
+    const enough = new AbortController();
+    const patience = this.#clock.wait(drainTimeout, enough.signal).catch(() => {});
+    await Promise.race([drained, patience]);
+    enough.abort();
+  }
+
+  #stopListening(): Promise<unknown> {
+    if (!this.#ssh.listening) return this.#closed;
+    this.#closed = once(this.#ssh, "close");
     this.#ssh.close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#stopListening();
     this.#lobby.clear();
     await this.#door.close();
     await this.#registry.close();

@@ -9,7 +9,8 @@ import { SallyportError } from "../../src/errors.ts";
 import { captureLog } from "../captured_log.ts";
 import { startTestGateway, startTestRelay, type TestPlatform } from "../interop/lab_system.ts";
 import { ownPlatform } from "../interop/own_platform.ts";
-import { openPort, receive, send, startTarget } from "../interop/traffic.ts";
+import { receive, send } from "../hashed_bytes.ts";
+import { openPort, startTarget } from "../interop/traffic.ts";
 
 const HOST = "127.0.40.41";
 const LOCAL = { host: "127.0.0.1", port: 0 };

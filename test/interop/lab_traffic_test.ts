@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { requirement } from "../requirements.ts";
 import { type Kind, labPlatform, startSystem } from "./lab_system.ts";
-import { openPort, receive, type Seen, send, startTarget } from "./traffic.ts";
+import { receive, type Seen, send } from "../hashed_bytes.ts";
+import { openPort, startTarget } from "./traffic.ts";
 
 const HOST = "127.0.40.12";
 const MIB = 1024 * 1024;

@@ -103,6 +103,7 @@ export async function startFixture(options: Partial<RelayOptions> = {}): Promise
     },
     sshListen: any,
     tlsListen: any,
+    drainTimeout: 0,
     ...options,
   }, stop.signal);
   const end = async () => {

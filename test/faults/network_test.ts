@@ -1,0 +1,86 @@
+/** Cables that are cut without a word, lose packets, or are long. */
+import assert from "node:assert/strict";
+import { type Arena, cabledArena, ownNamespace } from "./arena.ts";
+import { figure, long, ms } from "./figures.ts";
+import { assertBroken, assertWhole, FaultSystem } from "./system.ts";
+
+const MIB = 1024 * 1024;
+const ignore = !ownNamespace();
+const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+async function cabled(
+  use: (system: FaultSystem, cable: NonNullable<Arena["cable"]>) => Promise<void>,
+) {
+  await using arena = await cabledArena();
+  await using system = await FaultSystem.start({ arena });
+  await use(system, arena.cable!);
+}
+
+Deno.test({
+  name: "a cut of 5 s: a stream goes on where it was",
+  ignore,
+  fn: () =>
+    cabled(async (system, cable) => {
+      await cable.cut();
+      await pause(5);
+      await cable.mend();
+      figure(
+        "network cut for 5 s, nothing in flight",
+        `back after ${ms(await system.recovered())}`,
+      );
+      const stream = await system.begin(256 * MIB, 256 * MIB);
+      await stream.passed(8 * MIB);
+      await cable.cut();
+      await pause(5);
+      await cable.mend();
+      const back = await system.recovered();
+      assertWhole(await system.both(stream), 256 * MIB, 256 * MIB);
+      figure(
+        "network cut for 5 s in mid-transfer",
+        `nothing lost, new streams pass after ${ms(back)}`,
+      );
+    }),
+});
+
+for (const seconds of long ? [30, 60, 300] : [30]) {
+  Deno.test({
+    name: `a cut of ${seconds} s: both sides notice a lost peer, and come back when there is a way`,
+    ignore,
+    fn: () =>
+      cabled(async (system, cable) => {
+        const stream = await system.begin(1024 * MIB, 1024 * MIB);
+        await stream.passed(8 * MIB);
+        const from = performance.now();
+        await cable.cut();
+        const noticed = await Promise.all([
+          system.part("gateway").line(/no sign of life|does not answer/),
+          system.part("relay").line(/is gone/),
+        ]).then(() => performance.now() - from);
+        assert.ok(noticed < 22_000, `noticed after ${noticed} ms`);
+        await pause(seconds - noticed / 1000);
+        await cable.mend();
+        const back = await system.recovered();
+        assertBroken(await system.both(stream));
+        assertWhole(await system.transfer(8 * MIB, 8 * MIB), 8 * MIB, 8 * MIB);
+        figure(
+          `network cut for ${seconds} s`,
+          `noticed by both sides after ${ms(noticed)}, back ${ms(back)} after its end`,
+        );
+      }),
+  });
+}
+
+for (const percent of [1, 5]) {
+  Deno.test({
+    name: `${percent} % of the packets lost: nothing of a stream is`,
+    ignore,
+    fn: () =>
+      cabled(async (system, cable) => {
+        await cable.lose(percent);
+        const size = Math.floor(8 * MIB / percent);
+        assertWhole(await system.transfer(size, size), size, size);
+        assert.doesNotMatch(system.part("gateway").log, /trying again/);
+        figure(`${percent} % of the packets lost`, "nothing lost, the session stays");
+      }),
+  });
+}
