@@ -7,6 +7,7 @@ import type { Buffer } from "node:buffer";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SallyportError } from "../errors.ts";
+import { outliveSilentEnd } from "./silent_end.ts";
 
 /** How a pipe is watched. */
 export interface PipeOptions {
@@ -101,6 +102,7 @@ export function pipe(a: Duplex, b: Duplex, options: PipeOptions = {}): Promise<P
       onFailure: fail,
     });
 
+    for (const stream of [a, b]) if (stream instanceof Socket) outliveSilentEnd(stream);
     const stopWatch = idleTimeout
       ? watchIdle(idleTimeout, () => counts.aToB + counts.bToA, finish)
       : undefined;

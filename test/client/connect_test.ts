@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { startConnect } from "../../src/client/connect.ts";
 import type { ConnectionGrant } from "../../src/client/stream.ts";
 import { SallyportError } from "../../src/errors.ts";
+import { outliveSilentEnd } from "../../src/forward/silent_end.ts";
 import { captureLog } from "../captured_log.ts";
 import { startTestGateway, startTestRelay, type TestPlatform } from "../interop/lab_system.ts";
 import { ownPlatform } from "../interop/own_platform.ts";
@@ -15,6 +16,7 @@ import { openPort, startTarget } from "../interop/traffic.ts";
 const HOST = "127.0.40.41";
 const LOCAL = { host: "127.0.0.1", port: 0 };
 const MINUTE = 60_000;
+const MIB = 1024 * 1024;
 
 interface Own extends AsyncDisposable {
   platform: TestPlatform;
@@ -185,4 +187,49 @@ Deno.test("aborting ends every connection, also one that is being set up", async
   await finished;
   await Promise.all(gone);
   await assert.rejects(once(connect(address.port, address.host), "connect"), /refused/i);
+});
+
+/** Resolves when a socket that is written to has found no room for a while, or is gone. */
+async function stalled(socket: Socket): Promise<void> {
+  for (let moved = true; (moved || !socket.writableNeedDrain) && !socket.destroyed;) {
+    moved = false;
+    const onDrain = () => moved = true;
+    socket.on("drain", onDrain);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    socket.off("drain", onDrain);
+  }
+}
+
+// Both read late, so that all buffers are full: only writes that wait can fail.
+Deno.test("a local program that ends at once without a byte gets 64 MiB that it reads late", async () => {
+  await using system = await startOwn();
+  const accepted = Promise.withResolvers<Socket>();
+  await using target = await startTarget(HOST, accepted.resolve);
+  await using local = await openPort(() => system.platform.grant(HOST, target.port));
+  const socket = await local.dial();
+  socket.end();
+  const far = await accepted.promise;
+  // Its peer, the gateway, ends without a byte too.
+  outliveSilentEnd(far);
+  far.resume();
+  await once(far, "end");
+  const sent = send(far, 64 * MIB, "out");
+  await Promise.race([stalled(far), sent]);
+  assert.deepEqual(await receive(socket), await sent);
+});
+
+Deno.test("a target that ends at once without a byte gets 64 MiB that it reads late", async () => {
+  await using system = await startOwn();
+  const accepted = Promise.withResolvers<Socket>();
+  await using target = await startTarget(HOST, accepted.resolve);
+  await using local = await openPort(() => system.platform.grant(HOST, target.port));
+  const socket = await local.dial();
+  outliveSilentEnd(socket);
+  const far = await accepted.promise;
+  far.end();
+  socket.resume();
+  await once(socket, "end");
+  const sent = send(socket, 64 * MIB, "in");
+  await Promise.race([stalled(socket), sent]);
+  assert.deepEqual(await receive(far), await sent);
 });

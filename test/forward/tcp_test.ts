@@ -77,6 +77,24 @@ Deno.test("the target's half-close leaves the way to the target open, 20 times o
   }
 });
 
+Deno.test("a target that ends at once without a byte still gets 64 MiB, byte for byte", async () => {
+  const atTarget = Promise.withResolvers<{ size: number; hash: string }>();
+  await using target = await tcpTarget((socket) => {
+    socket.end();
+    receive(socket).then(atTarget.resolve, atTarget.reject);
+  });
+  await using pair = await streamPair();
+  const result = forwardTcp(
+    pair.server,
+    route("tcp", { host: HOST, port: target.port }),
+    context(),
+  );
+  assert.equal(await text(pair.client), "");
+  const sent = await sendRandom(pair.client, 64 * MIB);
+  assert.deepEqual(await atTarget.promise, { size: 64 * MIB, hash: sent });
+  assert.deepEqual(await result, { bytesIn: 64 * MIB, bytesOut: 0 });
+});
+
 Deno.test("64 MiB go both ways at once, byte for byte", async () => {
   const atTarget = Promise.withResolvers<{ sent: string; received: string }>();
   await using target = await tcpTarget((socket) => {
