@@ -30,8 +30,16 @@ export interface DialOptions {
  */
 export type Dial = (host: string, port: number, options?: DialOptions) => Promise<Socket>;
 
+/** The addresses of a name, in the order of preference. */
+export type Lookup = (name: string) => Promise<string[]>;
+
+const systemLookup: Lookup = async (name) => {
+  const found = await lookup(name, { all: true, verbatim: true });
+  return found.map(({ address }) => address);
+};
+
 /** A dialer whose failures carry `code` and call the other side `what`. */
-export function dialer(code: ErrorCode, what: string): Dial {
+export function dialer(code: ErrorCode, what: string, addressesOf = systemLookup): Dial {
   return async (host, port, { signal, timeout = DIAL_TIMEOUT, again } = {}) => {
     const where = `${what} ${host.includes(":") ? `[${unbracketed(host)}]` : host}:${port}`;
     const stop = new AbortController();
@@ -43,7 +51,7 @@ export function dialer(code: ErrorCode, what: string): Dial {
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const addresses = await resolve(unbracketed(host), stop.signal);
+      const addresses = await resolve(unbracketed(host), addressesOf, stop.signal);
       return await race(addresses, port, { signal: stop.signal, again });
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
@@ -67,10 +75,13 @@ function asAborted(why: unknown, where: string): SallyportError {
   return new SallyportError("aborted", `connecting to ${where} was given up`, { cause: why });
 }
 
-async function resolve(host: string, signal: AbortSignal): Promise<string[]> {
+async function resolve(
+  host: string,
+  addressesOf: Lookup,
+  signal: AbortSignal,
+): Promise<string[]> {
   if (isIP(host)) return [host];
-  const found = await abortable(lookup(host, { all: true, verbatim: true }), signal);
-  return interleave(found.map(({ address }) => address));
+  return interleave(await abortable(addressesOf(host), signal));
 }
 
 /** RFC 8305 §4: families take turns, beginning with the resolver's first choice. */

@@ -7,9 +7,10 @@ import { SallyportError } from "../../src/errors.ts";
 async function listener(
   host: string,
   serve: (socket: Socket) => void = (s) => s.resume().on("end", () => s.end()),
+  wanted = 0,
 ) {
   const server = createServer({ allowHalfOpen: true }, serve);
-  server.listen(0, host);
+  server.listen(wanted, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
@@ -82,4 +83,154 @@ Deno.test("families take turns, beginning with the resolver's choice", () => {
   assert.deepEqual(interleave(["::1", "::2", "::3", "1.1.1.1"]), ["::1", "1.1.1.1", "::2", "::3"]);
   assert.deepEqual(interleave(["1.1.1.1", "::1", "::2"]), ["1.1.1.1", "::1", "::2"]);
   assert.deepEqual(interleave([]), []);
+});
+
+/** A host that takes no connection and does not refuse one either: its queue is full. */
+async function silentHost(hostname: string, port = 0) {
+  const listener = Deno.listen({ hostname, port, tcpBacklog: 1 } as Deno.TcpListenOptions);
+  const held: Deno.Conn[] = [];
+  const address = listener.addr as Deno.NetAddr;
+  for (let i = 0; i < 2; i++) held.push(await Deno.connect({ hostname, port: address.port }));
+  return {
+    port: address.port,
+    /** From now on it takes connections. */
+    wake() {
+      (async () => {
+        for await (const connection of listener) held.push(connection);
+      })().catch(() => {});
+    },
+    [Symbol.dispose]() {
+      listener.close();
+      for (const connection of held) connection.close();
+    },
+  };
+}
+
+const openFiles = () => [...Deno.readDirSync("/proc/self/fd")].length;
+const LINUX = { ignore: Deno.build.os !== "linux" };
+const elapsed = async (run: () => Promise<unknown>) => {
+  const began = performance.now();
+  await run();
+  return performance.now() - began;
+};
+
+Deno.test({
+  name: "a host that does not answer is given up after the time, and nothing stays open",
+  ...LINUX,
+  async fn() {
+    using host = await silentHost("127.0.41.2");
+    const before = openFiles();
+    const took = await elapsed(() =>
+      assert.rejects(dial("127.0.41.2", host.port, { timeout: 200, again: 50 }), {
+        code: "target-unreachable",
+        message: `target 127.0.41.2:${host.port}: no answer within 200 ms`,
+      })
+    );
+    assert.ok(took >= 195 && took < 1_000, `${took} ms`);
+    assert.equal(openFiles(), before);
+    // Nor does a further round begin.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    assert.equal(openFiles(), before);
+  },
+});
+
+Deno.test({
+  name: "a signal ends an attempt that is under way at once, and nothing stays open",
+  ...LINUX,
+  async fn() {
+    using host = await silentHost("127.0.41.2");
+    const before = openFiles();
+    const stop = new AbortController();
+    const reason = new SallyportError("aborted", "the gateway is stopping");
+    const failed = assert.rejects(
+      dial("127.0.41.2", host.port, { signal: stop.signal, again: 50 }),
+      (error) => error === reason,
+    );
+    // Until a few attempts are under way.
+    while (openFiles() < before + 3) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.ok(await elapsed(() => (stop.abort(reason), failed)) < 1_000);
+    assert.equal(openFiles(), before);
+  },
+});
+
+Deno.test("a signal ends the wait for the name server as well", async () => {
+  const answer = Promise.withResolvers<string[]>();
+  const stop = new AbortController();
+  const dialing = dialer("target-unreachable", "target", () => answer.promise)(
+    "db.internal",
+    5432,
+    { signal: stop.signal },
+  );
+  stop.abort("enough");
+  await assert.rejects(dialing, {
+    code: "aborted",
+    message: "connecting to target db.internal:5432 was given up",
+  });
+  answer.reject(new Error("too late to matter"));
+});
+
+Deno.test({
+  name: "beside a silent address the next one is tried, and the slower one is let go",
+  ...LINUX,
+  async fn() {
+    using silent = await silentHost("127.0.41.3");
+    const accepted = Promise.withResolvers<void>();
+    await using answering = await listener("127.0.41.4", (socket) => {
+      socket.resume().on("end", () => socket.end());
+      accepted.resolve();
+    }, silent.port);
+    const asked = dialer(
+      "target-unreachable",
+      "target",
+      () => Promise.resolve(["127.0.41.3", "127.0.41.4", "127.0.41.5"]),
+    );
+    const before = openFiles();
+    let socket: Socket | undefined;
+    const took = await elapsed(async () => socket = await asked("db.internal", answering.port));
+    await accepted.promise;
+    assert.equal(socket?.remoteAddress, "127.0.41.4");
+    assert.ok(took >= 240 && took < 1_000, `${took} ms`);
+    // The connection's two ends.
+    assert.equal(openFiles(), before + 2);
+    await destroyed(socket!);
+  },
+});
+
+Deno.test("an address that refuses is passed by at once, and all reasons are told", async () => {
+  const target = await listener("127.0.41.4");
+  const asked = dialer(
+    "target-unreachable",
+    "target",
+    () => Promise.resolve(["127.0.41.3", "::1", "127.0.41.4"]),
+  );
+  const took = await elapsed(async () => destroyed(await asked("db.internal", target.port)));
+  assert.ok(took < 450, `${took} ms`);
+  await target[Symbol.asyncDispose]();
+  await assert.rejects(asked("db.internal", target.port), {
+    message: `target db.internal:${target.port}: connection refused`,
+  });
+  await assert.rejects(
+    dialer("target-unreachable", "target", () => Promise.resolve([]))("db.internal", 1),
+    { message: "target db.internal:1: its name has no address" },
+  );
+});
+
+Deno.test({
+  name: "a host that comes back is noticed sooner than the system would, with few attempts open",
+  ...LINUX,
+  async fn() {
+    using host = await silentHost("127.0.41.2");
+    const before = openFiles();
+    let most = 0;
+    const dialing = dial("127.0.41.2", host.port, { again: 100 });
+    // The system asks after one second and after three.
+    for (let i = 0; i < 12; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      most = Math.max(most, openFiles() - before);
+    }
+    host.wake();
+    const took = await elapsed(async () => destroyed(await dialing));
+    assert.ok(took < 1_200, `${took} ms`);
+    assert.ok(most > 1 && most <= 4, `${most} attempts at once`);
+  },
 });
