@@ -3,6 +3,17 @@
  * fleet that lost its relay does not come back as one wave. Pure: clock and dice are arguments.
  */
 
+/** A link that was up for this long counts as stable, ms. */
+export const STABLE_AFTER = 60_000;
+
+/** Longest wait that the other side may ask for, ms. */
+const LONGEST_RETRY_AFTER = 5 * 60_000;
+
+/** How long the other side asks us to wait, ms, as far as that is listened to; 0 if it does not. */
+export function askedWait({ retryAfter = 0 }: { retryAfter?: number }): number {
+  return Math.min(retryAfter, LONGEST_RETRY_AFTER);
+}
+
 /** The bounds of the waiting time, ms. */
 export interface BackoffOptions {
   /** First bound. @default 250 */
@@ -38,7 +49,7 @@ export class Backoff {
       cheapFor: 120_000,
       cheapLateCap: 4_000,
       first: 100,
-      stableAfter: 60_000,
+      stableAfter: STABLE_AFTER,
       random: Math.random,
       ...options,
     };

@@ -4,7 +4,9 @@
  */
 import type { PlatformApi } from "../enroll/api.ts";
 import { asSallyportError } from "../errors.ts";
+import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
+import { askedWait } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { LinkState } from "./state.ts";
 
@@ -25,6 +27,7 @@ export interface HeartbeatOptions {
 /** Sends heartbeats until `signal` aborts; rejects with its reason then, and never before. */
 export async function keepBeating(options: HeartbeatOptions, signal: AbortSignal): Promise<never> {
   const { api, state, clock } = options;
+  const folded = new FoldedLog(log, () => clock.now());
   let failures = 0;
   let everTaken = false;
   for (;;) {
@@ -32,16 +35,24 @@ export async function keepBeating(options: HeartbeatOptions, signal: AbortSignal
     let wait = HEARTBEAT_EVERY;
     try {
       await api.gatewayHeartbeat(signal);
-      if (!everTaken) log.info("the platform has taken the first heartbeat");
+      const after = folded.recovered();
+      folded.forget();
+      if (!everTaken) log.info("the platform has taken the first heartbeat{after}", { after });
+      else if (after) log.info("heartbeats are taken again{after}", { after });
       failures = 0;
       everTaken = true;
       state.update({ heartbeat: new Date(clock.now()) });
     } catch (error) {
       signal.throwIfAborted();
-      const { message, code, retryAfter = 0 } = asSallyportError(error);
+      const failure = asSallyportError(error);
+      const { message, code, hint } = failure;
       const growth = everTaken ? 2 ** Math.min(failures++, 16) : 1;
-      wait = Math.max(Math.min(FIRST_HEARTBEAT_EVERY * growth, HEARTBEAT_EVERY), retryAfter);
-      log.warn("heartbeat not taken: {message}", { message, code });
+      wait = Math.max(
+        Math.min(FIRST_HEARTBEAT_EVERY * growth, HEARTBEAT_EVERY),
+        askedWait(failure),
+      );
+      folded.failed("warn", "heartbeat not taken: {message}", { message, code, hint });
+      state.fault(failure);
     }
     await clock.wait(wait, signal);
   }

@@ -7,7 +7,9 @@ import type { Duplex } from "node:stream";
 import { renewalTime } from "../certificates/renewal.ts";
 import type { ChannelServer } from "../channel/server.ts";
 import { asSallyportError, type SallyportError } from "../errors.ts";
+import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
+import { askedWait } from "./backoff.ts";
 import { type Clock, waitUntil } from "./clock.ts";
 import type { Registered, RelayWish } from "./register.ts";
 import type { LinkState } from "./state.ts";
@@ -16,8 +18,6 @@ const log = logger("link");
 
 /** With less life left than this, certificates are renewed before they are used to connect, ms. */
 const TOO_LITTLE_LIFE = 60_000;
-/** A gateway that had to go to another relay looks this long after whether the better one is back, ms. */
-const RETURN_AFTER = 10 * 60_000;
 /** Time between two attempts to renew, ms; up to as much again by chance. */
 const RENEWAL_RETRY = 60_000;
 
@@ -42,6 +42,7 @@ interface Generation extends Registered {
 /** Owns the registrations and their channel servers. */
 export class Rotation {
   readonly #options: RotationOptions;
+  readonly #folded: FoldedLog;
   readonly #servers = new Set<ChannelTaker>();
   readonly #retiring = new Set<Promise<void>>();
   #newest: Generation | undefined;
@@ -49,11 +50,10 @@ export class Rotation {
   #stale = false;
   #pending: Promise<Generation> | undefined;
   #refusing = false;
-  /** The relay in use is not the one that would be chosen if none had failed. */
-  #away = false;
 
   constructor(options: RotationOptions) {
     this.#options = options;
+    this.#folded = new FoldedLog(log, () => options.clock.now());
   }
 
   /** Channels being served now, on old and new certificates. */
@@ -81,9 +81,9 @@ export class Rotation {
     } catch (error) {
       signal.throwIfAborted();
       if (!newest || left <= 0) throw error;
-      log.warn("no new certificates, the old ones are tried once more: {message}", {
-        message: asSallyportError(error).message,
-      });
+      const { message, code, hint } = asSallyportError(error);
+      const text = "no new certificates, the old ones are tried once more: {message}";
+      this.#folded.tell("warn", text, { message, code, hint });
       return newest;
     }
   }
@@ -100,19 +100,30 @@ export class Rotation {
     for (;;) {
       await waitUntil(clock, () => this.#renewAt, signal);
       try {
-        await this.#renew(this.#away ? {} : { relayName: this.#newest?.relayName }, signal);
-        log.info("certificates renewed, they hold until {end}", {
+        await this.#renew({ relayName: this.#newest?.relayName }, signal);
+        log.info("certificates renewed, they hold until {end}{after}", {
           end: this.#newest?.validity.notAfter.toISOString(),
+          after: this.#folded.recovered(),
         });
+        this.#folded.forget();
       } catch (error) {
         signal.throwIfAborted();
-        const { message, code } = asSallyportError(error);
+        const failure = asSallyportError(error);
+        const { message, code, hint } = failure;
         // The relay may have been removed: the next connect looks for another one.
         if (code === "api-not-found") this.discard();
-        this.#schedule(clock.now() + RENEWAL_RETRY * (1 + random()));
-        log.warn("certificates not renewed yet: {message}", { message, code });
+        const wait = Math.max(RENEWAL_RETRY * (1 + random()), askedWait(failure));
+        this.#schedule(clock.now() + wait);
+        const text = "certificates not renewed yet: {message}";
+        this.#folded.failed("warn", text, { message, code, hint });
+        state.fault(failure);
       }
     }
+  }
+
+  /** Gets certificates for another relay; the session follows it there (succession.ts). */
+  async moveTo(relayName: string, signal: AbortSignal): Promise<void> {
+    await this.#renew({ relayName }, signal);
   }
 
   /** Serves a channel with the newest certificates. */
@@ -148,7 +159,6 @@ export class Rotation {
       await channels.close();
       throw signal.reason;
     }
-    this.#away = (wish.avoid?.size ?? 0) > 0;
     return this.#adopt({ ...registered, channels });
   }
 
@@ -161,8 +171,7 @@ export class Rotation {
     if (older) this.#retire(older.channels);
     const due = renewalTime({ ...generation.validity, now: new Date(clock.now()), random });
     // Certificates that come already due must not make the gateway ask without a pause.
-    const at = Math.max(due.getTime(), clock.now() + TOO_LITTLE_LIFE / 2);
-    this.#schedule(this.#away ? Math.min(at, clock.now() + RETURN_AFTER) : at);
+    this.#schedule(Math.max(due.getTime(), clock.now() + TOO_LITTLE_LIFE / 2));
     state.update({
       gatewayId: generation.registration.gatewayId,
       certificatesEnd: generation.validity.notAfter,

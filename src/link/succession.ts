@@ -5,6 +5,7 @@
  * shortly before its certificate ends.
  */
 import { asSallyportError, type SallyportError } from "../errors.ts";
+import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
 import type { SshSession } from "../ssh/client.ts";
 import { type Clock, waitUntil } from "./clock.ts";
@@ -63,18 +64,23 @@ export class Succession {
    */
   async run(signal: AbortSignal): Promise<LiveSession | undefined> {
     const { rotation, state, clock } = this.#context;
+    const folded = new FoldedLog(log, () => clock.now());
     await state.until(() => rotation.newest !== this.#old.registered, signal);
     for (;;) {
       try {
         return await (this.#attempt = this.#connect(signal));
       } catch (error) {
         signal.throwIfAborted();
-        const { code, message } = asSallyportError(error);
-        if (code === "ssh-closed") {
+        const { code, message, hint } = asSallyportError(error);
+        if (code === "ssh-closed" && this.#staysWithItsRelay) {
           log.info("the relay keeps one connection a gateway: the session moves in a quiet moment");
           break;
         }
-        log.warn("no successor of the session yet: {message}", { message, code });
+        folded.failed("warn", "no successor of the session yet: {message}", {
+          message,
+          code,
+          hint,
+        });
       } finally {
         this.#attempt = undefined;
       }
@@ -83,6 +89,12 @@ export class Succession {
     await this.#quietMoment(signal);
     log.info("the SSH session moves to the new certificates");
     return undefined;
+  }
+
+  /** Another relay that hangs up does not do so because it holds the old session. */
+  get #staysWithItsRelay(): boolean {
+    const [to, from] = [this.#context.rotation.newest!.address, this.#old.registered.address];
+    return to.host === from.host && to.port === from.port;
   }
 
   async #connect(signal: AbortSignal): Promise<LiveSession> {

@@ -3,9 +3,10 @@
  * somewhere else (rotation.ts, connect_once.ts, backoff.ts); here is what follows what.
  */
 import { asSallyportError, SallyportError } from "../errors.ts";
+import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
 import type { SshSession } from "../ssh/client.ts";
-import type { Backoff } from "./backoff.ts";
+import { askedWait, type Backoff, STABLE_AFTER } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { Registered } from "./register.ts";
 import { formatRelayAddress } from "./relay_address.ts";
@@ -21,8 +22,6 @@ const MOVED_AFTER = 3;
 const ASK_AGAIN_EVERY = 10_000;
 /** How long open channels may go on when the gateway stops, ms. */
 export const DRAIN_TIMEOUT = 10_000;
-/** Longest wait that the other side may ask for, ms. */
-const LONGEST_RETRY_AFTER = 5 * 60_000;
 /** What the supervisor drives. */
 export interface SupervisorOptions {
   rotation: Rotation;
@@ -146,14 +145,17 @@ class Course {
   /** Relays that failed since the link was last up. */
   readonly avoid = new Set<string>();
   readonly #options: SupervisorOptions;
+  readonly #folded: FoldedLog;
   #everUp = false;
   #failures = 0;
   #relay: Registered | undefined;
   #last: SallyportError | undefined;
   #askedAt = -Infinity;
+  #upAt = Infinity;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#folded = new FoldedLog(log, () => options.clock.now());
   }
 
   /** A new round: what fails before `connecting` is not a relay's fault. */
@@ -171,13 +173,18 @@ class Course {
 
   up(): void {
     const { state, clock, backoff } = this.#options;
-    backoff.up(clock.now());
+    this.#upAt = clock.now();
+    backoff.up(this.#upAt);
     const reconnects = state.snapshot.reconnects + (this.#everUp ? 1 : 0);
     this.#everUp = true;
     this.#failures = 0;
     this.avoid.clear();
     state.update({ phase: "up", reconnects });
-    log.info("tunnel is up through relay {relay}", { relay: this.#where });
+    const after = this.#folded.recovered();
+    const text = reconnects > 0
+      ? "tunnel is up again through relay {relay}{after}"
+      : "tunnel is up through relay {relay}{after}";
+    this.#folded.tell("info", text, { relay: this.#where, after });
   }
 
   /** A session has given way to one with newer certificates, while both were up. */
@@ -193,8 +200,11 @@ class Course {
 
   /** A session that was up has ended. */
   lost(reason: SallyportError): void {
+    const { message, code } = reason;
     this.#note(reason);
-    log.warn("tunnel lost: {message}", { message: reason.message, code: reason.code });
+    // Of a link that comes and goes, not every coming and going is told.
+    if (this.#options.clock.now() - this.#upAt >= STABLE_AFTER) this.#folded.forget();
+    this.#folded.tell("warn", "tunnel lost: {message}", { message, code });
   }
 
   /** An attempt has failed. Throws if trying again makes no sense. */
@@ -223,9 +233,11 @@ class Course {
   pause(backoff: Backoff): number {
     const error = this.#last;
     const cheap = error?.code === "relay-unreachable";
-    const asked = Math.min(error?.retryAfter ?? 0, LONGEST_RETRY_AFTER);
-    const wait = Math.max(backoff.next(this.#options.clock.now(), { cheap }), asked);
-    log.info("trying again in {wait} ms: {message}", { wait, message: error?.message });
+    const { message, code, hint } = error ?? {};
+    const next = backoff.next(this.#options.clock.now(), { cheap });
+    const wait = Math.max(next, askedWait(error ?? {}));
+    const text = "trying again in {wait} ms: {message}";
+    this.#folded.failed("info", text, { wait, message, code, hint });
     return wait;
   }
 

@@ -109,6 +109,23 @@ Deno.test("a renewal that fails is tried again every minute or two, and is logge
   await rotation.close();
 });
 
+Deno.test("a renewal waits as long as the platform asks, and its failure is in the status", async () => {
+  const { clock, rotation, state, wishes, stop, control, current } = setUp();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await current();
+  state.update({ phase: "up" });
+  control.fail = new SallyportError("api-rate-limited", "429", { retryAfter: 4 * MINUTE });
+  await clock.advance(6 * HOUR);
+  assert.deepEqual([state.snapshot.lastError?.message, state.snapshot.phase], ["429", "up"]);
+  await clock.advance(4 * MINUTE - 1);
+  assert.equal(wishes.length, 2);
+  await clock.advance(1);
+  assert.equal(wishes.length, 3);
+  stop.abort();
+  await fresh;
+  await rotation.close();
+});
+
 Deno.test("when the relay is gone from the platform, the next connect asks for any", async () => {
   const { clock, rotation, wishes, stop, control, current } = setUp();
   const fresh = rotation.keepFresh(stop.signal).catch(() => {});

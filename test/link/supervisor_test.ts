@@ -6,6 +6,7 @@ import type { Registered, RelayWish } from "../../src/link/register.ts";
 import { Rotation } from "../../src/link/rotation.ts";
 import { LinkState } from "../../src/link/state.ts";
 import { supervise } from "../../src/link/supervisor.ts";
+import { captureLog } from "../captured_log.ts";
 import { settle, VirtualClock } from "../virtual_clock.ts";
 import { FakeChannels, FakeSession, registered } from "./fixtures.ts";
 
@@ -353,19 +354,46 @@ Deno.test("there, a channel that does not end holds the session until a minute b
   await fresh;
 });
 
-Deno.test("a gateway that had to go to another relay comes back to the better one", async () => {
-  const { clock, stop, rotation, failures, wishes, attempts, run } = setUp({ namedRelay: false });
-  failures.push(error("relay-unreachable"));
+Deno.test("an hour without the relay is told in a few lines, and the recovery with how long it was", async () => {
+  const { clock, state, stop, sessions, failures, run } = setUp();
   const finished = run();
-  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
-  await clock.advance(5 * MINUTE);
-  assert.deepEqual(wishes.map(({ avoided }) => avoided), [[], ["r1"]]);
-  await clock.advance(6 * MINUTE);
-  assert.deepEqual(wishes.at(-1), { avoided: [] }, "ten minutes later the choice is free again");
-  assert.deepEqual(attempts.map(({ relay }) => relay), ["r1", "r2", "r3"]);
+  await clock.advance(2 * MINUTE);
+  using log = captureLog();
+  failures.push(...Array.from({ length: 900 }, () => error("relay-unreachable")));
+  sessions[0]!.lose(error("ssh-closed"));
+  await clock.advance(2 * HOUR);
+  assert.equal(state.snapshot.phase, "up");
+  const told = log.lines.map((line) => line.replace(/^.*? link: /, "").replace(/ in \d+ ms:/, ":"));
+  assert.equal(told[0], "tunnel lost: ssh-closed");
+  assert.equal(told[1], "trying again: ssh-closed");
+  assert.equal(told[2], "trying again: relay-unreachable");
+  assert.match(
+    told[3]!,
+    /^trying again: relay-unreachable \(the same \d+ times since 00:02:0\d\)$/,
+  );
+  assert.match(
+    told.at(-1)!,
+    /^tunnel is up again through relay r at r:2222 \(after 901 failures in 5\d min( \d+ s)?\)$/,
+  );
+  assert.ok(told.length <= 11, log.lines.join("\n"));
   stop.abort();
   await finished;
-  await fresh;
+});
+
+Deno.test("a link that comes and goes every few seconds is no storm in the log", async () => {
+  const { clock, stop, sessions, run } = setUp();
+  const finished = run();
+  await settle();
+  using log = captureLog();
+  for (let i = 0; i < 300; i++) {
+    sessions.at(-1)!.lose(error("ssh-closed"));
+    await clock.advance(6000);
+  }
+  assert.equal(sessions.length, 301);
+  const of = (text: string) => log.lines.filter((line) => line.includes(text)).length;
+  assert.deepEqual([of("tunnel lost"), of("tunnel is up again"), of("trying again")], [4, 4, 4]);
+  stop.abort();
+  await finished;
 });
 
 Deno.test("stopping gives open channels ten seconds", async () => {
