@@ -16,8 +16,10 @@ import { Backoff, type BackoffOptions } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { connectOnce } from "./connect_once.ts";
 import { keepBeating } from "./heartbeat.ts";
+import { keepToPreferred } from "./preferred_relay.ts";
 import { registrar, type RegistrationApi } from "./register.ts";
 import { Rotation } from "./rotation.ts";
+import { sightRelays } from "./select_relay.ts";
 import { LinkState } from "./state.ts";
 import { supervise } from "./supervisor.ts";
 
@@ -122,10 +124,20 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
   const ends = AbortSignal.any([signal, over.signal]);
   const dial = relayDialer(options);
   const { keepalive, maxChannels, connectTimeout: timeout } = options;
+  const look = async () =>
+    await sightRelays({
+      relays: await api.relays(ends),
+      dial,
+      now: clock.now(),
+      signal: ends,
+    });
   const beside = [
     background(rotation.keepFresh(ends), ends),
     background(keepBeating({ api, state, clock }, ends), ends),
   ];
+  if (options.relayName === undefined) {
+    beside.push(background(keepToPreferred({ rotation, state, clock, look }, ends), ends));
+  }
   try {
     await supervise({
       rotation,

@@ -67,20 +67,43 @@ export async function selectRelay(options: SelectOptions): Promise<RelayEntry> {
   }
   const failures: string[] = [];
   for (const group of groups) {
-    const nearest = await nearestOf(group, options, failures);
-    if (nearest) return nearest;
+    const [nearest] = await measure(group, options, failures);
+    if (!nearest) continue;
+    log.debug("relay {relay} is the nearest of {count}, {ms} ms", {
+      relay: nearest.relay.name,
+      count: group.length,
+      ms: Math.round(nearest.ms),
+    });
+    return nearest.relay;
   }
   throw new SallyportError("relay-none", `no relay can be reached: ${failures.join("; ")}`, {
     hint: "this host must be allowed to connect to the relay's SSH port (2222)",
   });
 }
 
-async function nearestOf(
+/** A healthy relay that answers. */
+export interface RelaySighting {
+  name: string;
+  /** It is the organisation's, not the instance's. */
+  own: boolean;
+  /** Time of a TCP connect to its SSH port, ms. */
+  ms: number;
+}
+
+/** All healthy relays that answer now. */
+export async function sightRelays(options: SelectOptions): Promise<RelaySighting[]> {
+  const healthy = rankRelays(options.relays, options.now).flat();
+  const measured = await measure(healthy, options, []);
+  return measured.map(({ relay: { name, orgId }, ms }) => ({ name, own: Boolean(orgId), ms }));
+}
+
+/** Those that answer, the nearest first. */
+async function measure(
   group: readonly RelayEntry[],
   options: SelectOptions,
   failures: string[],
-): Promise<RelayEntry | undefined> {
-  let best: { relay: RelayEntry; ms: number } | undefined;
+): Promise<{ relay: RelayEntry; ms: number }[]> {
+  const answers: { relay: RelayEntry; ms: number }[] = [];
   for (let from = 0; from < group.length; from += MEASURE_AT_ONCE) {
     const batch = group.slice(from, from + MEASURE_AT_ONCE);
     const measured = await Promise.all(batch.map(async (relay) => {
@@ -92,16 +115,9 @@ async function nearestOf(
         return undefined;
       }
     }));
-    for (const one of measured) if (one && (!best || one.ms < best.ms)) best = one;
+    answers.push(...measured.filter((one) => one !== undefined));
   }
-  if (!best) return undefined;
-  const { relay, ms } = best;
-  log.info("relay {relay} is the nearest of {count}, {ms} ms", {
-    relay: relay.name,
-    count: group.length,
-    ms: Math.round(ms),
-  });
-  return relay;
+  return answers.sort((a, b) => a.ms - b.ms);
 }
 
 /** Time of one TCP connect to the relay's SSH port, ms. */
