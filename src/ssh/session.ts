@@ -118,6 +118,8 @@ export class Session {
     if (this.#over) return;
     this.#transport.start();
     socket.on("data", (data: Buffer) => this.#transport.receive(data));
+    // One that came through a proxy is paused, so that nothing is lost on the way here.
+    socket.resume();
   }
 
   /** The identifier that signatures are bound to (RFC 4252 §7). */

@@ -1,11 +1,13 @@
 /** Real proxies on loopback, and a service behind them that says who it is. */
 import assert from "node:assert/strict";
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { dialer } from "../../src/egress/dial.ts";
 import { proxiedDialer } from "../../src/egress/proxy.ts";
+import { connectOnce } from "../../src/link/connect_once.ts";
+import { SmallRelay } from "../link/small_relay.ts";
 
 interface Listening {
   port: number;
@@ -64,8 +66,11 @@ async function httpProxy(answer: (authorization: string | undefined) => number =
   return Object.assign(await listen(server), { asked });
 }
 
-/** As much of RFC 1928 and RFC 1929 as a CONNECT by name with a password takes. */
-async function socksProxy(wanted?: string) {
+/**
+ * As much of RFC 1928 and RFC 1929 as a CONNECT by name with a password takes.
+ * @param together greets in the same breath as it grants the connection, and is then silent
+ */
+async function socksProxy(wanted?: string, { together = false } = {}) {
   const asked: string[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     let step = 0;
@@ -84,10 +89,14 @@ async function socksProxy(wanted?: string) {
       const length = data[4]!;
       const host = data[3] === 3
         ? data.toString("utf8", 5, 5 + length)
-        : data.subarray(4, 8).join(".");
+        : data[3] === 1
+        ? data.subarray(4, 8).join(".")
+        : data.toString("hex", 4, 20);
       const port = data.readUInt16BE(data.length - 2);
       asked.push(`${host}:${port}`);
-      join(socket, port, () => socket.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0)));
+      const granted = Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0);
+      if (together) return void socket.write(Buffer.concat([granted, Buffer.from("hello ")]));
+      join(socket, port, () => socket.write(granted));
     });
   });
   return Object.assign(await listen(server), { asked });
@@ -131,6 +140,75 @@ Deno.test("a connection goes through a SOCKS5 proxy, with and without a password
     const dial = through({ ALL_PROXY: `${url}127.0.0.1:${proxy.port}` });
     assert.equal(await talk(await dial("localhost", target.port)), "hello you");
     assert.deepEqual(proxy.asked, [`localhost:${target.port}`]);
+  }
+});
+
+Deno.test("what comes right behind a proxy's answer waits for a reader who comes later", async () => {
+  await using socks5 = await socksProxy(undefined, { together: true });
+  await using http = await listen(createServer((socket) => {
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\n\r\nhello "));
+  }));
+  for (const url of [`socks5://127.0.0.1:${socks5.port}`, `http://127.0.0.1:${http.port}`]) {
+    const socket = await through({ ALL_PROXY: url })("localhost", 1);
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    const lost = setTimeout(() => socket.destroy(new Error("it was lost")), 2_000);
+    const [chunk] = await once(socket.resume(), "data");
+    clearTimeout(lost);
+    assert.equal(String(chunk), "hello ");
+    socket.destroy();
+  }
+});
+
+Deno.test("an SSH session goes through either proxy", async () => {
+  await using relay = await SmallRelay.start();
+  await using http = await httpProxy();
+  await using socks5 = await socksProxy();
+  for (const url of [`http://127.0.0.1:${http.port}`, `socks5://127.0.0.1:${socks5.port}`]) {
+    const session = await connectOnce({
+      registered: await relay.registered(),
+      dial: through({ ALL_PROXY: url }),
+      onChannel: (channel) => channel.destroy(),
+      timeout: 5_000,
+    }, new AbortController().signal);
+    assert.ok(await session.ping() >= 0);
+    session.close();
+    await session.closed;
+  }
+});
+
+Deno.test("a SOCKS5 proxy is asked for an address as an address, in whatever spelling", async () => {
+  await using proxy = await socksProxy(undefined, { together: true });
+  const dial = through({ ALL_PROXY: `socks5://127.0.0.1:${proxy.port}` });
+  for (
+    const [host, asked] of [
+      ["10.1.2.3", "10.1.2.3"],
+      ["::1", "00000000000000000000000000000001"],
+      ["[2001:DB8::a:0:b]", "20010db8000000000000000a0000000b"],
+      ["::ffff:10.1.2.3", "00000000000000000000ffff0a010203"],
+      ["1:2:3:4:5:6:7:8", "00010002000300040005000600070008"],
+      ["fe80::1%eth0", "fe800000000000000000000000000001"],
+      ["name.example", "name.example"],
+    ]
+  ) {
+    (await dial(host!, 258)).destroy();
+    assert.equal(proxy.asked.pop(), `${asked}:258`);
+  }
+});
+
+Deno.test("a SOCKS5 proxy that refuses is named with its reason", async () => {
+  const table: [number[][], RegExp][] = [
+    [[[5, 255]], /it wants a user name and password/],
+    [[[5, 0], [5, 2, 0, 1, 0, 0, 0, 0, 0, 0]], /its rules do not allow the connection/],
+    [[[5, 0], [5, 77]], /it answers 77/],
+    [[[4, 90]], /its answer is not SOCKS5/],
+  ];
+  for (const [answers, says] of table) {
+    const left = [...answers];
+    await using proxy = await listen(createServer((socket) => {
+      socket.on("data", () => void socket.write(Uint8Array.from(left.shift() ?? [])));
+    }));
+    const dial = through({ ALL_PROXY: `socks5://127.0.0.1:${proxy.port}` });
+    await assert.rejects(dial("127.0.0.1", 1), { code: "relay-unreachable", message: says });
   }
 });
 
