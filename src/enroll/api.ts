@@ -18,6 +18,11 @@ export type { GatewayRegistration, RelayRegistration } from "./registration.ts";
 const SSH_PORT = 2222;
 const TLS_PORT = 8443;
 
+/** Most relays that a platform may list. */
+const MAX_RELAYS = 4096;
+/** Most faults of one answer that are named. */
+const MAX_FAULTS = 5;
+
 /** Organisation relays belong to one organisation, instance relays to the whole platform. */
 export type RelayType = "org" | "instance";
 
@@ -45,6 +50,9 @@ const relayEntry = z.object({
   /** ISO time of the last sign of life. */
   heartbeat: z.string().nullish(),
 });
+
+/** The length is looked at before the entries: each broken one would be a complaint of its own. */
+const relayList = z.array(z.unknown()).max(MAX_RELAYS).pipe(z.array(relayEntry));
 
 const connection = z.object({
   gatewayId: z.string().min(1),
@@ -147,7 +155,7 @@ export class PlatformApi {
 
   /** All relays that this identity may use. */
   relays(signal?: AbortSignal): Promise<RelayEntry[]> {
-    return this.#call("GET", "/v1/relays", z.array(relayEntry), { signal });
+    return this.#call("GET", "/v1/relays", relayList, { signal });
   }
 
   /** Registers a relay; an instance relay's token is the instance's relay secret. */
@@ -235,10 +243,12 @@ function join(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined 
 function check<T>(schema: z.ZodType<T>, answer: unknown, call: string): T {
   const result = schema.safeParse(answer);
   if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message, code }) => {
+  const { issues } = result.error;
+  const faults = issues.slice(0, MAX_FAULTS).map(({ path, message, code }) => {
     const name = path.join(".") || "the answer";
     return `${name}: ${code === "custom" ? message : describeFault(code, message)}`;
   });
+  if (issues.length > MAX_FAULTS) faults.push(`and ${issues.length - MAX_FAULTS} more`);
   throw new SallyportError("api-malformed", `${call}: ${faults.join("; ")}`, {
     hint: "the platform may be of another version, or something between changes its answers",
   });

@@ -151,7 +151,7 @@ function statusError(response: Response, text: string, call: string): SallyportE
   const message = `${call}: ${status}${said && `, ${said}`}`;
   const retryAfter = readRetryAfter(response.headers.get("retry-after"), Date.now());
   if (status >= 300 && status < 400) {
-    const to = response.headers.get("location") ?? "nowhere";
+    const to = response.headers.get("location")?.slice(0, MAX_MESSAGE) ?? "nowhere";
     return new SallyportError("api-status", `${call}: ${status}, redirected to ${to}`, {
       hint: "give --domain as the address that it redirects to",
       retryable: false,

@@ -18,6 +18,9 @@ const MEASURE_TIMEOUT = 5_000;
 /** Relays measured at the same time. */
 const MEASURE_AT_ONCE = 16;
 
+/** Relays that are named when none answers. */
+const MAX_NAMED = 5;
+
 /** What the choice depends on. */
 export interface SelectOptions {
   relays: readonly RelayEntry[];
@@ -76,7 +79,9 @@ export async function selectRelay(options: SelectOptions): Promise<RelayEntry> {
     });
     return nearest.relay;
   }
-  throw new SallyportError("relay-none", `no relay can be reached: ${failures.join("; ")}`, {
+  const named = failures.slice(0, MAX_NAMED);
+  if (failures.length > MAX_NAMED) named.push(`and ${failures.length - MAX_NAMED} more`);
+  throw new SallyportError("relay-none", `no relay can be reached: ${named.join("; ")}`, {
     hint: "this host must be allowed to connect to the relay's SSH port (2222)",
   });
 }
