@@ -57,6 +57,12 @@ export class VirtualClock implements Clock {
     await settle();
   }
 
+  /** The host's clock is put forward: nobody wakes, as timers do not count by it. */
+  step(ms: number): void {
+    this.#now += ms;
+    for (const sleeper of this.#sleepers) sleeper.at += ms;
+  }
+
   #earliest(until: number): Sleeper | undefined {
     let earliest: Sleeper | undefined;
     for (const sleeper of this.#sleepers) {

@@ -112,8 +112,8 @@ export class Rotation {
         const { message, code, hint } = failure;
         // The relay may have been removed: the next connect looks for another one.
         if (code === "api-not-found") this.discard();
-        const wait = Math.max(RENEWAL_RETRY * (1 + random()), askedWait(failure));
-        this.#schedule(clock.now() + wait);
+        const retry = Math.round(RENEWAL_RETRY * (1 + random()));
+        this.#schedule(clock.now() + Math.max(retry, askedWait(failure)));
         const text = "certificates not renewed yet: {message}";
         this.#folded.failed("warn", text, { message, code, hint });
         state.fault(failure);

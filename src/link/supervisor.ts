@@ -7,7 +7,7 @@ import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
 import type { SshSession } from "../ssh/client.ts";
 import { askedWait, type Backoff, STABLE_AFTER } from "./backoff.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, waitUntil } from "./clock.ts";
 import type { Registered } from "./register.ts";
 import { formatRelayAddress } from "./relay_address.ts";
 import { callsForNewCertificates, type Rotation } from "./rotation.ts";
@@ -18,6 +18,11 @@ const log = logger("link");
 
 /** After so many failures in a row a named relay may have moved: the platform is asked again. */
 const MOVED_AFTER = 3;
+/**
+ * How long a session may outlive its certificates, ms: when a host's clock is put forward, the renewal
+ * that this makes due comes first.
+ */
+const AFTER_THE_END = 60_000;
 /** The platform is not asked where to go more often than this, ms. */
 const ASK_AGAIN_EVERY = 10_000;
 /** How long open channels may go on when the gateway stops, ms. */
@@ -114,21 +119,40 @@ async function outcomeOf(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const over = new AbortController();
+  const ends = AbortSignal.any([signal, over.signal]);
   const succession = new Succession(live, options);
-  const comes = succession.run(AbortSignal.any([signal, over.signal]))
+  const comes = succession.run(ends)
     .then((successor): Outcome => successor ? { successor } : { move: true });
+  const expires = expiry(live, options.clock, ends);
   const lost = live.session.closed.then((reason): Outcome => ({
     lost: reason ?? new SallyportError("ssh-closed", "session closed"),
   }));
   try {
-    const outcome = await Promise.race([comes, lost]);
+    const outcome = await Promise.race([comes, lost, expires]);
     if (!("lost" in outcome)) return outcome;
     const successor = await succession.attempt?.catch(() => undefined);
     return successor ? { successor } : outcome;
   } finally {
     over.abort();
     comes.catch(() => {});
+    expires.catch(() => {});
   }
+}
+
+/** A session has no right to go on without certificates, and no client could come through it. */
+async function expiry(
+  { registered: { validity: { notAfter } } }: LiveSession,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  await waitUntil(clock, () => notAfter.getTime() + AFTER_THE_END, signal);
+  return {
+    lost: new SallyportError(
+      "certificate-validity",
+      `the session's certificates have ended at ${notAfter.toISOString()}, and there are no new ones`,
+      { hint: "see why the platform gives none in the lines before, and check this host's clock" },
+    ),
+  };
 }
 
 /** No new channels; those that are open get a little time. */

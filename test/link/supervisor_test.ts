@@ -354,6 +354,43 @@ Deno.test("there, a channel that does not end holds the session until a minute b
   await fresh;
 });
 
+Deno.test("while no certificates can be had the session ends with its own, and comes back with new ones", async () => {
+  const { clock, state, stop, rotation, sessions, attempts, apiFailures, run } = setUp({
+    life: 12 * HOUR,
+  });
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await settle();
+  apiFailures.push(...Array.from({ length: 10_000 }, () => error("api-unreachable")));
+  await clock.advance(12 * HOUR);
+  assert.deepEqual([state.snapshot.phase, sessions[0]!.closedByUs], ["up", false]);
+  await clock.advance(2 * MINUTE);
+  assert.deepEqual([sessions[0]!.closedByUs, attempts.length], [true, 1]);
+  assert.equal(state.snapshot.phase, "down");
+  assert.equal(state.snapshot.lastError?.code, "api-unreachable");
+  apiFailures.length = 0;
+  await clock.advance(MINUTE);
+  assert.deepEqual([state.snapshot.phase, sessions.length], ["up", 2]);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
+Deno.test("a clock that is put forward past the certificates' end makes no gap", async () => {
+  const { clock, state, stop, rotation, sessions, run } = setUp({ life: 12 * HOUR });
+  const finished = run();
+  const fresh = rotation.keepFresh(stop.signal).catch(() => {});
+  await clock.advance(HOUR);
+  clock.step(24 * HOUR);
+  await clock.advance(2 * MINUTE);
+  assert.equal(sessions.length, 2);
+  assert.deepEqual([state.snapshot.phase, state.snapshot.reconnects], ["up", 0]);
+  assert.equal(state.snapshot.lastError, undefined);
+  stop.abort();
+  await finished;
+  await fresh;
+});
+
 Deno.test("an hour without the relay is told in a few lines, and the recovery with how long it was", async () => {
   const { clock, state, stop, sessions, failures, run } = setUp();
   const finished = run();
