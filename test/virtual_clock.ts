@@ -76,3 +76,15 @@ export class VirtualClock implements Clock {
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/**
+ * Resolves once `fact` is true: real sockets go on meanwhile, a virtual clock stands still. Rejects
+ * after ten seconds, with what did not come about.
+ */
+export async function until(fact: () => boolean, what: string): Promise<void> {
+  const late = performance.now() + 10_000;
+  while (!fact()) {
+    if (performance.now() > late) throw new Error(`it did not come about: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

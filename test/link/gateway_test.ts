@@ -3,7 +3,12 @@ import type { Auth } from "../../src/enroll/credentials.ts";
 import { secretSource } from "../../src/enroll/secret.ts";
 import { type GatewayOptions, startGateway } from "../../src/link/gateway.ts";
 import type { LinkSnapshot } from "../../src/link/state.ts";
+import { dial } from "../../src/egress/dial.ts";
+import { parseRelayAddress } from "../../src/link/relay_address.ts";
+import { captureLog } from "../captured_log.ts";
 import { type FakeServer, fakeServer, json } from "../fake_server.ts";
+import { forwarder } from "../forwarder.ts";
+import { until, VirtualClock } from "../virtual_clock.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { SmallRelay } from "./small_relay.ts";
 
@@ -164,4 +169,79 @@ Deno.test("a gateway without a name, or with a domain that is none, does not sta
   await using platform = platformFor(relay);
   await assert.rejects(setUp(platform, { name: " " }), { code: "usage" });
   await assert.rejects(setUp(platform, { domain: "ftp://x" }), { code: "usage" });
+});
+
+Deno.test("a relay that holds a dead connection of the gateway is asked again, calmly, until it lets go", async () => {
+  let held = false;
+  await using relay = await SmallRelay.start({
+    onSession: (session) => held ? session.close() : held = true,
+  });
+  const line = await forwarder(parseRelayAddress(relay.address));
+  await using platform = platformFor(relay);
+  using log = captureLog();
+  await using gateway = await setUp(platform, {
+    keepalive: { interval: 50, timeout: 100 },
+    backoff: { base: 5, cap: 10 },
+    dialRelay: (_host, _port, options) => dial("127.0.0.1", line.port, options),
+  });
+  await gateway.state.until(isUp);
+  line.cut();
+  const { lastError } = await gateway.state.until((s) => s.phase === "down");
+  assert.match(lastError!.message, /no sign of life for 100 ms/);
+  line.reset();
+  let refusals = 0;
+  const leave = gateway.state.subscribe(({ phase, lastError }) => {
+    if (phase === "down" && /hung up/.test(lastError!.message)) refusals++;
+  });
+  const refused = await gateway.state.until(({ lastError }) => /hung up/.test(lastError!.message));
+  assert.deepEqual([refused.phase, refused.lastError!.code], ["down", "ssh-closed"]);
+  assert.match(refused.lastError!.hint!, /older connection/);
+  await gateway.state.until(() => refusals >= 20);
+  held = false;
+  const { reconnects } = await gateway.state.until(isUp);
+  leave();
+  assert.equal(reconnects, 1);
+  assert.equal(log.lines.filter((text) => /hung up/.test(text)).length, 1);
+  assert.match(await log.line(/up again/), /\(after \d\d+ failures in /);
+  gateway.stop.abort();
+  await gateway.finished;
+  await line.close();
+});
+
+Deno.test("from an instance's relay the gateway moves to the organisation's, beside the old session", async () => {
+  await using own = await SmallRelay.start();
+  await using shared = await SmallRelay.start();
+  const clock = new VirtualClock(Date.now());
+  let healthy = false;
+  await using platform: FakeServer = fakeServer(async (request, index): Promise<Response> => {
+    const { relayName } = (platform.requests[index]!.body ?? {}) as { relayName?: string };
+    if (relayName !== undefined) {
+      return json(await (relayName === "own" ? own : shared).registration());
+    }
+    if (!request.url.endsWith("/relays")) return json({});
+    const at = (name: string, relay: SmallRelay, orgId: string | null, fresh: boolean) => ({
+      id: name,
+      name,
+      host: relay.address,
+      orgId,
+      heartbeat: new Date(clock.now() - (fresh ? 0 : 2 * 60 * 60_000)).toISOString(),
+    });
+    return json([at("shared", shared, null, true), at("own", own, "o", healthy)]);
+  });
+  await using gateway = await setUp(platform, { relayName: undefined, clock });
+  const first = await gateway.state.until((s) => isUp(s) && s.heartbeat !== undefined);
+  assert.equal(first.relay?.name, "shared");
+  healthy = true;
+  const moved = gateway.state.until(({ relay }) => relay?.name === "own");
+  const looks = () => platform.requests.filter(({ path }) => path.endsWith("/relays")).length;
+  for (let look = 2; look <= 4; look++) {
+    assert.equal(gateway.state.snapshot.relay?.name, "shared");
+    await clock.advance(5.5 * 60_000);
+    // Then renewal, heartbeat, the certificates' end and the next look are waited for.
+    await until(() => looks() === look && clock.sleeping >= 4, "the look is over");
+  }
+  const { phase, reconnects } = await moved;
+  assert.deepEqual([phase, reconnects], ["up", 0]);
+  await shared.sessions[0]!.closed;
+  assert.equal(own.sessions.length, 1);
 });
