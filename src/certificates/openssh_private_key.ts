@@ -1,6 +1,6 @@
 /** OpenSSH's own private key file (OpenSSH, PROTOCOL.key), unencrypted: ECDSA and Ed25519, RSA read. */
 import { Buffer } from "node:buffer";
-import { createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from "node:crypto";
 import { SallyportError } from "../errors.ts";
 import { mpint, string, uint32, WireReader } from "../ssh/wire.ts";
 
@@ -71,7 +71,12 @@ function readPrivate(reader: WireReader): KeyObject {
   } else {
     throw malformed(`key type "${type}" is not supported`);
   }
-  return createPrivateKey({ format: "jwk", key: jwk });
+  const key = createPrivateKey({ format: "jwk", key: jwk });
+  // What is made of the secret half must be the public half that stands beside it.
+  if (jwk.kty === "OKP" && createPublicKey(key).export({ format: "jwk" }).x !== jwk.x) {
+    throw malformed("its halves do not belong together");
+  }
+  return key;
 }
 
 function readRsa(reader: WireReader, b64: (b: Buffer) => string): { [field: string]: string } {

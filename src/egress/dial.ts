@@ -30,15 +30,13 @@ export interface DialOptions {
  */
 export type Dial = (host: string, port: number, options?: DialOptions) => Promise<Socket>;
 
-/** The addresses of a name, in the order of preference. */
-export type Lookup = (name: string) => Promise<string[]>;
+/** Gives the addresses of a name, the resolver's first choice first. */
+export type Lookup = (host: string) => Promise<string[]>;
 
-const systemLookup: Lookup = async (name) => {
-  const found = await lookup(name, { all: true, verbatim: true });
-  return found.map(({ address }) => address);
-};
+const systemLookup: Lookup = async (host) =>
+  (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 
-/** A dialer whose failures carry `code` and call the other side `what`. */
+/** A dialer whose failures carry `code` and call the other side `what`; each call looks its name up. */
 export function dialer(code: ErrorCode, what: string, addressesOf = systemLookup): Dial {
   return async (host, port, { signal, timeout = DIAL_TIMEOUT, again } = {}) => {
     const where = `${what} ${host.includes(":") ? `[${unbracketed(host)}]` : host}:${port}`;

@@ -1,7 +1,7 @@
 /** Keys as they come from outside: whatever it is, it is read or refused with an error of ours. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import * as fc from "fast-check";
 import {
   formatAuthorizedKey,
@@ -10,10 +10,13 @@ import {
   parsePrivateKey,
   publicKeyBlob,
   publicKeyFromBlob,
+  signSsh,
   verifySsh,
 } from "../../src/certificates/ssh_key.ts";
+import { readX509, readX509Pem, splitPem } from "../../src/certificates/x509.ts";
 import { SallyportError } from "../../src/errors.ts";
 import { mpint, string } from "../../src/ssh/wire.ts";
+import { gatewayRegistration } from "../registration_fixture.ts";
 
 const KEYS: Record<string, KeyObject> = {
   rsa: generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey,
@@ -115,4 +118,71 @@ Deno.test("an RSA key that would keep us busy is refused before it is used", () 
     assert.equal(verifySsh(blob, Buffer.from("data"), signature), false);
     assert.ok(performance.now() - started < 1000);
   }
+});
+
+for (const [name, key] of Object.entries(KEYS)) {
+  Deno.test(`a ${name} private key with one changed byte is refused, or is the same key`, () => {
+    const pem = formatPrivateKey(key);
+    const [begin, ...rest] = pem.trimEnd().split("\n");
+    const body = Buffer.from(rest.slice(0, -1).join(""), "base64");
+    const data = Buffer.from("data");
+    const blob = publicKeyBlob(key);
+    fc.assert(
+      fc.property(fc.nat(body.length - 1), fc.integer({ min: 1, max: 255 }), (at, by) => {
+        const bytes = Buffer.from(body);
+        bytes[at]! ^= by;
+        const lines = bytes.toString("base64").match(/.{1,64}/g) ?? [];
+        let read: KeyObject;
+        try {
+          read = parsePrivateKey([begin, ...lines, rest.at(-1), ""].join("\n"));
+        } catch (error) {
+          assert.ok(error instanceof SallyportError && error.code === "key-malformed");
+          return;
+        }
+        const same = publicKeyBlob(read).equals(blob);
+        if (name === "rsa" && !same) return; // PKCS#1 carries no second copy: another key, as whole.
+        assert.ok(same, `byte ${at}: another key`);
+        if (name !== "rsa") assert.ok(verifySsh(blob, data, signSsh(read, data)), `byte ${at}`);
+      }),
+      { numRuns: 250, seed: 5 },
+    );
+  });
+}
+
+Deno.test("a damaged X.509 certificate is read or refused, and never takes long", async () => {
+  const { pki } = await gatewayRegistration();
+  const der = Buffer.from(new X509Certificate(pki.serverCertificate).raw);
+  const refused = (read: () => unknown) => {
+    try {
+      return read();
+    } catch (error) {
+      assert.ok(
+        error instanceof SallyportError && error.code === "certificate-malformed",
+        error instanceof Error ? error.stack : String(error),
+      );
+    }
+  };
+  const started = performance.now();
+  fc.assert(
+    fc.property(damaged(der), fc.uint8Array({ maxLength: 200 }), (bytes, any) => {
+      refused(() => readX509(bytes));
+      refused(() => readX509(any));
+      const lines = bytes.toString("base64").match(/.{1,64}/g) ?? [];
+      const pem = ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----"].join("\n");
+      refused(() => readX509Pem(pem));
+      refused(() => readX509Pem(bytes.toString("latin1")));
+    }),
+    { numRuns: 500, seed: 6 },
+  );
+  assert.ok(performance.now() - started < 10_000);
+});
+
+Deno.test("a bundle of PEM text is split in time that grows with its length", () => {
+  const begin = "-----BEGIN CERTIFICATE-----";
+  const started = performance.now();
+  for (const text of [begin.repeat(20_000), `${begin}\n${"A".repeat(1_000_000)}`]) {
+    assert.deepEqual(splitPem(text), []);
+    assert.throws(() => readX509Pem(text), { code: "certificate-malformed" });
+  }
+  assert.ok(performance.now() - started < 2_000, `${performance.now() - started} ms`);
 });

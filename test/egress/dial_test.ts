@@ -50,6 +50,41 @@ Deno.test("a name is tried at all its addresses: one family refuses, the other a
   await destroyed(await dial("localhost", four.port));
 });
 
+Deno.test("a name's addresses are all tried, one that is silent is not waited for, and they are looked up each time", async () => {
+  await using before = await listener("127.0.42.5");
+  // Two that refuse, and one in a network that nobody answers for (RFC 5737).
+  const others = ["::1", "127.0.42.6", "192.0.2.1"];
+  let records = [...others, "127.0.42.5"];
+  const asked: string[] = [];
+  const relay = dialer("relay-unreachable", "relay", (host) => {
+    asked.push(host);
+    return Promise.resolve(records);
+  });
+  const started = performance.now();
+  const socket = await relay("relay.example", before.port);
+  assert.equal(socket.remoteAddress, "127.0.42.5");
+  assert.ok(performance.now() - started < 2_000, "it waited for the silent one");
+  await destroyed(socket);
+  const moved = createServer({ allowHalfOpen: true }, (s) => s.resume().on("end", () => s.end()));
+  moved.listen(before.port, "127.0.42.7");
+  await once(moved, "listening");
+  records = ["127.0.42.7"];
+  const again = await relay("relay.example", before.port);
+  assert.equal(again.remoteAddress, "127.0.42.7");
+  assert.deepEqual(asked, ["relay.example", "relay.example"]);
+  await destroyed(again);
+  moved.close();
+  await once(moved, "close");
+});
+
+Deno.test("a name without an address is told", async () => {
+  const relay = dialer("relay-unreachable", "relay", () => Promise.resolve([]));
+  await assert.rejects(relay("relay.example", 1), {
+    code: "relay-unreachable",
+    message: "relay relay.example:1: its name has no address",
+  });
+});
+
 Deno.test("a refused connection is told with code, name and reason", async () => {
   const target = await listener("127.0.50.2");
   await target[Symbol.asyncDispose]();
