@@ -51,10 +51,14 @@ async function setUp(platform: FakeServer, more: Partial<GatewayOptions> = {}) {
     backoff: { base: 20, cap: 50 },
     ...more,
   }, stop.signal);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error("it did not come about")), 10_000);
   return {
     ...gateway,
     stop,
+    until: (fits: (snapshot: LinkSnapshot) => boolean) => gateway.state.until(fits, late.signal),
     async [Symbol.asyncDispose]() {
+      clearTimeout(timer);
       stop.abort();
       await gateway.finished.catch(() => {});
       await folder[Symbol.asyncDispose]();
@@ -72,7 +76,7 @@ Deno.test("a gateway registers, comes up, beats its heart, is ready, and stops w
   await using relay = await SmallRelay.start();
   await using platform = platformFor(relay);
   await using gateway = await setUp(platform);
-  const snapshot = await gateway.state.until(isUp);
+  const snapshot = await gateway.until(isUp);
   assert.equal(snapshot.gatewayId, "gw-1");
   assert.deepEqual(snapshot.relay, { name: "r1", address: relay.address });
   assert.equal(await statusOf(gateway.healthAddress, "/readyz"), 200);
@@ -92,12 +96,12 @@ Deno.test("a relay that dies is joined again, and the gateway says so meanwhile"
   await using relay = await SmallRelay.start();
   await using platform = platformFor(relay);
   await using gateway = await setUp(platform);
-  await gateway.state.until(isUp);
+  await gateway.until(isUp);
   for (const round of [1, 2]) {
     const down = gateway.state.until(({ phase }) => phase === "down");
     relay.kill();
     assert.equal((await down).lastError?.code, "ssh-closed");
-    const { reconnects } = await gateway.state.until(isUp);
+    const { reconnects } = await gateway.until(isUp);
     assert.equal(reconnects, round);
   }
   assert.equal(platform.requests.filter(({ path }) => path === "/api/v2/gateways").length, 1);
@@ -122,7 +126,7 @@ Deno.test("a gateway waits for a platform that is not there yet", async () => {
   assert.equal(await statusOf(gateway.healthAddress, "/readyz"), 503);
   assert.equal(await statusOf(gateway.healthAddress, "/healthz"), 200);
   away = false;
-  await gateway.state.until(isUp);
+  await gateway.until(isUp);
 });
 
 Deno.test("a health port in use is said before anything is started", async () => {
@@ -138,7 +142,7 @@ Deno.test("without a relay's name the nearest healthy one is chosen", async () =
   await using relay = await SmallRelay.start();
   await using platform = platformFor(relay);
   await using gateway = await setUp(platform, { relayName: undefined });
-  const snapshot = await gateway.state.until(isUp);
+  const snapshot = await gateway.until(isUp);
   assert.equal(snapshot.relay?.name, "r1");
   assert.deepEqual(platform.requests[1]?.body, { name: "edge", relayName: "r1" });
 });
@@ -149,7 +153,7 @@ Deno.test("an enrolled gateway needs its one-time token once", async () => {
   await using folder = await temporaryFolder();
   const start = async (auth: Auth) => {
     await using gateway = await setUp(platform, { auth, stateDir: folder.path });
-    await gateway.state.until(isUp);
+    await gateway.until(isUp);
   };
   await start({ method: "enroll-token", token: secretSource("once") });
   await start({ method: "enroll-token" });
@@ -184,21 +188,21 @@ Deno.test("a relay that holds a dead connection of the gateway is asked again, c
     backoff: { base: 5, cap: 10 },
     dialRelay: (_host, _port, options) => dial("127.0.0.1", line.port, options),
   });
-  await gateway.state.until(isUp);
+  await gateway.until(isUp);
   line.cut();
-  const { lastError } = await gateway.state.until((s) => s.phase === "down");
+  const { lastError } = await gateway.until((s) => s.phase === "down");
   assert.match(lastError!.message, /no sign of life for 100 ms/);
   line.reset();
   let refusals = 0;
   const leave = gateway.state.subscribe(({ phase, lastError }) => {
     if (phase === "down" && /hung up/.test(lastError!.message)) refusals++;
   });
-  const refused = await gateway.state.until(({ lastError }) => /hung up/.test(lastError!.message));
+  const refused = await gateway.until(({ lastError }) => /hung up/.test(lastError!.message));
   assert.deepEqual([refused.phase, refused.lastError!.code], ["down", "ssh-closed"]);
   assert.match(refused.lastError!.hint!, /older connection/);
-  await gateway.state.until(() => refusals >= 20);
+  await gateway.until(() => refusals >= 20);
   held = false;
-  const { reconnects } = await gateway.state.until(isUp);
+  const { reconnects } = await gateway.until(isUp);
   leave();
   assert.equal(reconnects, 1);
   assert.equal(log.lines.filter((text) => /hung up/.test(text)).length, 1);
@@ -229,10 +233,10 @@ Deno.test("from an instance's relay the gateway moves to the organisation's, bes
     return json([at("shared", shared, null, true), at("own", own, "o", healthy)]);
   });
   await using gateway = await setUp(platform, { relayName: undefined, clock });
-  const first = await gateway.state.until((s) => isUp(s) && s.heartbeat !== undefined);
+  const first = await gateway.until((s) => isUp(s) && s.heartbeat !== undefined);
   assert.equal(first.relay?.name, "shared");
   healthy = true;
-  const moved = gateway.state.until(({ relay }) => relay?.name === "own");
+  const moved = gateway.until(({ relay }) => relay?.name === "own");
   const looks = () => platform.requests.filter(({ path }) => path.endsWith("/relays")).length;
   for (let look = 2; look <= 4; look++) {
     assert.equal(gateway.state.snapshot.relay?.name, "shared");

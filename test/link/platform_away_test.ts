@@ -105,9 +105,13 @@ async function setUp(url: string, { clock, token = "T" }: SetUp = {}) {
     api: authorisedApi(auth, { domain: url, timeout: 300, signal: stop.signal }),
     ...(clock && { clock }),
   }, stop.signal);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error("it did not come about")), 10_000);
   return {
     ...gateway,
+    until: (fits: (snapshot: LinkSnapshot) => boolean) => gateway.state.until(fits, late.signal),
     async [Symbol.asyncDispose]() {
+      clearTimeout(timer);
       stop.abort();
       await gateway.finished.catch(() => {});
     },
@@ -124,12 +128,12 @@ for (const [name, away, code, says] of WAYS) {
     platform.control.away = away;
     using log = captureLog();
     await using gateway = await setUp(platform.url);
-    const { lastError, phase } = await gateway.state.until((s) => s.lastError !== undefined);
+    const { lastError, phase } = await gateway.until((s) => s.lastError !== undefined);
     assert.deepEqual([lastError!.code, phase], [code, "down"]);
     assert.match(lastError!.message, says);
     assert.match(await log.line(/trying again in/), says);
     platform.control.away = undefined;
-    const up = await gateway.state.until(isUp);
+    const up = await gateway.until(isUp);
     assert.equal(up.reconnects, 0);
     assert.match(await log.line(/tunnel is up/), /\(after \d+ failures? in /);
   });
@@ -141,12 +145,12 @@ Deno.test("start: a platform that says when to come back is not asked before", a
   const clock = new VirtualClock(Date.now());
   platform.control.away = () => json({}, 429, { "retry-after": "120" });
   await using gateway = await setUp(platform.url, { clock });
-  await gateway.state.until((s) => s.lastError?.code === "api-rate-limited");
+  await gateway.until((s) => s.lastError?.code === "api-rate-limited");
   platform.control.away = undefined;
   await clock.advance(120_000 - 1);
   assert.equal(platform.count("/api/v2/gateways"), 1);
   await clock.advance(1);
-  await gateway.state.until(isUp);
+  await gateway.until(isUp);
   assert.equal(platform.count("/api/v2/gateways"), 2);
 });
 
@@ -172,7 +176,7 @@ Deno.test("heartbeats: however the platform is away, the tunnel stays up, and on
   const clock = new VirtualClock(Date.now());
   using log = captureLog();
   await using gateway = await setUp(platform.url, { clock });
-  const { since } = await gateway.state.until((s) => isUp(s) && s.heartbeat !== undefined);
+  const { since } = await gateway.until((s) => isUp(s) && s.heartbeat !== undefined);
   const refusals: typeof WAYS = [
     ["401", () => json({}, 401), "credentials-refused", /401/],
     ["403", () => json({}, 403), "credentials-refused", /403/],
@@ -184,7 +188,7 @@ Deno.test("heartbeats: however the platform is away, the tunnel stays up, and on
     platform.control.away = away;
     const before = gateway.state.snapshot.lastError?.at;
     await quiet(clock);
-    const failed = gateway.state.until(({ lastError }) =>
+    const failed = gateway.until(({ lastError }) =>
       lastError !== undefined && lastError.at !== before
     );
     await clock.advance(3 * MINUTE);
@@ -196,7 +200,7 @@ Deno.test("heartbeats: however the platform is away, the tunnel stays up, and on
     );
   }
   platform.control.away = undefined;
-  const taken = gateway.state.until(({ heartbeat }) => heartbeat!.getTime() === clock.now());
+  const taken = gateway.until(({ heartbeat }) => heartbeat!.getTime() === clock.now());
   await clock.advance(3 * MINUTE);
   await Promise.race([taken, log.line(/heartbeats are taken again/)]);
   assert.match(await log.line(/heartbeats are taken again/), /\(after 8 failures in \d+ min/);
@@ -212,14 +216,14 @@ Deno.test("renewal: the tunnel stays up until its certificates end while the pla
   const clock = new VirtualClock(Date.now());
   using log = captureLog();
   await using gateway = await setUp(platform.url, { clock });
-  const { nextRenewal, certificatesEnd } = await gateway.state.until((s) =>
+  const { nextRenewal, certificatesEnd } = await gateway.until((s) =>
     isUp(s) && s.heartbeat !== undefined
   );
   for (const [name, away, code] of WAYS) {
     platform.control.away = away;
     const { at } = gateway.state.snapshot.lastError ?? {};
     const due = gateway.state.snapshot.nextRenewal!.getTime();
-    const failed = gateway.state.until(({ lastError, nextRenewal: next }) =>
+    const failed = gateway.until(({ lastError, nextRenewal: next }) =>
       lastError !== undefined && lastError.at !== at && next!.getTime() > due
     );
     while (clock.now() < due) {
@@ -249,14 +253,14 @@ Deno.test("a token that is rotated on disk is picked up by the next call, and th
   await using platform = await platformOf(relay, { accepts: (token) => token === good });
   const clock = new VirtualClock(Date.now());
   await using gateway = await setUp(platform.url, { clock, token: `@${path}` });
-  const first = await gateway.state.until((s) => isUp(s) && s.heartbeat !== undefined);
+  const first = await gateway.until((s) => isUp(s) && s.heartbeat !== undefined);
   good = "new-token";
   await quiet(clock);
-  const refused = gateway.state.until(({ lastError }) => lastError !== undefined);
+  const refused = gateway.until(({ lastError }) => lastError !== undefined);
   await clock.advance(3 * MINUTE);
   assert.equal((await refused).lastError!.code, "credentials-refused");
   await writeFile(path, "new-token\n");
-  const taken = gateway.state.until(({ heartbeat }) => heartbeat! > first.heartbeat!);
+  const taken = gateway.until(({ heartbeat }) => heartbeat! > first.heartbeat!);
   await quiet(clock);
   await clock.advance(3 * MINUTE);
   await taken;
