@@ -9,6 +9,8 @@ import { parseAuthorizedKey, parsePrivateKey } from "../certificates/ssh_key.ts"
 import type { PlatformApi, RelayRegistration, RelayType } from "../enroll/api.ts";
 import { validityOf } from "../enroll/registration.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
+import { FoldedLog } from "../folding.ts";
+import { askedWait } from "../link/backoff.ts";
 import { type Clock, systemClock, waitUntil } from "../link/clock.ts";
 import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
@@ -195,31 +197,39 @@ class Relay {
   }
 
   async #keepRegistered(due: number, register: () => Promise<number>): Promise<never> {
+    const folded = new FoldedLog(log, () => this.#clock.now());
     for (;;) {
       await waitUntil(this.#clock, () => due, this.#signal);
       try {
         due = await register();
-        log.info("certificates renewed");
+        log.info("certificates renewed{after}", { after: folded.recovered() });
+        folded.forget();
       } catch (error) {
         this.#signal.throwIfAborted();
-        const { code, message } = asSallyportError(error);
-        log.warn("certificates not renewed: {message}", { code, message });
-        due = this.#clock.now() + RENEWAL_RETRY;
+        const failure = asSallyportError(error);
+        const { code, message, hint } = failure;
+        folded.failed("warn", "certificates not renewed: {message}", { code, message, hint });
+        due = this.#clock.now() + Math.max(RENEWAL_RETRY, askedWait(failure));
       }
     }
   }
 
   async #keepBeating(): Promise<never> {
     const { api, type, name } = this.#options;
+    const folded = new FoldedLog(log, () => this.#clock.now());
     for (;;) {
       let wait = HEARTBEAT_EVERY;
       try {
         await api.relayHeartbeat({ type, name }, this.#signal);
+        const after = folded.recovered();
+        if (after) log.info("heartbeats are taken again{after}", { after });
+        folded.forget();
       } catch (error) {
         this.#signal.throwIfAborted();
-        const { code, message } = asSallyportError(error);
-        log.warn("heartbeat not taken: {message}", { code, message });
-        wait = FIRST_HEARTBEAT_EVERY;
+        const failure = asSallyportError(error);
+        const { code, message, hint } = failure;
+        folded.failed("warn", "heartbeat not taken: {message}", { code, message, hint });
+        wait = Math.max(FIRST_HEARTBEAT_EVERY, askedWait(failure));
       }
       await this.#clock.wait(wait, this.#signal);
     }

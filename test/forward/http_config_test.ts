@@ -77,6 +77,31 @@ Deno.test("any line is read or refused as malformed, and only a clear word turns
   }));
 });
 
+Deno.test("a CONFIG line with a changed byte never means less care than it said, and never others", () => {
+  const ca = `ca=${base64(one)}`;
+  const line = `CONFIG ${ca} verify=true`;
+  const original = parseHttpConfig(line);
+  const verifyAt = line.lastIndexOf(" verify=");
+  fc.assert(
+    fc.property(fc.nat(line.length - 1), fc.integer({ min: 0, max: 255 }), (at, code) => {
+      const changed = line.slice(0, at) + String.fromCharCode(code) + line.slice(at + 1);
+      try {
+        const { ca: authorities, verify } = parseHttpConfig(changed);
+        assert.equal(verify, true, changed);
+        // A word with another name is none that is known.
+        if (authorities === undefined) assert.ok(at <= "CONFIG ca=".length || at === verifyAt);
+        else {assert.equal(
+            authorities.match(/BEGIN/g)?.length,
+            original.ca!.match(/BEGIN/g)?.length,
+          );}
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "route-malformed");
+      }
+    }),
+    { numRuns: 500, seed: 2 },
+  );
+});
+
 const token = fc.stringMatching(/^[A-Za-z][A-Za-z0-9-]{0,12}$/);
 const field: fc.Arbitrary<Field> = fc.tuple(
   fc.oneof(
