@@ -16,9 +16,9 @@ export interface DialOptions {
   /** ms @default 30,000 */
   timeout?: number;
   /**
-   * All addresses are tried once more, beside the attempts under way, each time that this long has
-   * passed, ms: the system itself asks an absent host again ever more rarely, and so notices late that
-   * it has come back. @default never
+   * The name is looked up and all addresses are tried once more, beside the attempts under way, each
+   * time that this long has passed, ms: the system itself asks an absent host again ever more rarely,
+   * and so notices late that it has come back. @default never
    */
   again?: number;
 }
@@ -49,7 +49,10 @@ export function dialer(code: ErrorCode, what: string, addressesOf = systemLookup
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const addresses = await resolve(unbracketed(host), addressesOf, stop.signal);
+      const addresses = await resolve(unbracketed(host), addressesOf, {
+        signal: stop.signal,
+        again,
+      });
       return await race(addresses, port, { signal: stop.signal, again });
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
@@ -76,10 +79,25 @@ function asAborted(why: unknown, where: string): SallyportError {
 async function resolve(
   host: string,
   addressesOf: Lookup,
-  signal: AbortSignal,
+  { signal, again }: { signal: AbortSignal; again: number | undefined },
 ): Promise<string[]> {
   if (isIP(host)) return [host];
-  return interleave(await abortable(addressesOf(host), signal));
+  let asking = 0;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const found = new Promise<string[]>((resolve, reject) => {
+    const ask = () => {
+      asking++;
+      // While another question is open, it may still be answered.
+      addressesOf(host).then(resolve, (error) => --asking === 0 && reject(error));
+    };
+    if (again !== undefined) timer = setInterval(ask, again);
+    ask();
+  });
+  try {
+    return interleave(await abortable(found, signal));
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** RFC 8305 §4: families take turns, beginning with the resolver's first choice. */

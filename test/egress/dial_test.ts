@@ -89,6 +89,22 @@ Deno.test("a name's addresses are all tried, one that is silent is not waited fo
   await once(moved, "close");
 });
 
+Deno.test("a name server that was cut off is asked afresh, and the first answer counts", async () => {
+  await using target = await listener("127.0.42.5");
+  let asked = 0;
+  const relay = dialer("relay-unreachable", "relay", () => {
+    asked++;
+    if (asked === 1) return new Promise(() => {});
+    return asked === 2 ? Promise.reject(new Error("EAI_AGAIN")) : Promise.resolve(["127.0.42.5"]);
+  });
+  await destroyed(await relay("relay.example", target.port, { again: 20, timeout: 5_000 }));
+  assert.equal(asked, 3);
+  const patient = dialer("relay-unreachable", "relay", () => new Promise(() => {}));
+  await assert.rejects(patient("relay.example", 1, { again: 20, timeout: 50 }), {
+    message: "relay relay.example:1: no answer within 50 ms",
+  });
+});
+
 Deno.test("a name without an address is told", async () => {
   const relay = dialer("relay-unreachable", "relay", () => Promise.resolve([]));
   await assert.rejects(relay("relay.example", 1), {
