@@ -62,6 +62,7 @@ const CODES = {
   "gateway-unreachable": [EXIT.unavailable, true],
   "target-refused": [EXIT.unavailable, true],
   "target-unreachable": [EXIT.unavailable, true],
+  "name-resolution": [EXIT.unavailable, true],
   // this host
   "port-in-use": [EXIT.host, false],
   "listen": [EXIT.host, false],

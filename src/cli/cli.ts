@@ -9,13 +9,21 @@ import { VERSION } from "../version.ts";
 import { connectCommand } from "./connect.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { demoCommand } from "./demo.ts";
+import { firewallCommand } from "./firewall.ts";
 import { gatewayCommand } from "./gateway.ts";
 import { platformCommand } from "./platform.ts";
 import { relayCommand } from "./relay.ts";
 
 const NAME = "sallyport";
 
-const root = or(gatewayCommand, connectCommand, relayCommand, platformCommand, demoCommand);
+const root = or(
+  gatewayCommand,
+  connectCommand,
+  relayCommand,
+  platformCommand,
+  firewallCommand,
+  demoCommand,
+);
 
 /** Runs the command that `args` name; gives the exit status of the process. Never throws. */
 export async function runCli(args: readonly string[], context: CommandContext): Promise<number> {
@@ -91,7 +99,7 @@ function isGroup(args: readonly string[]): boolean {
 /** The commands at the front of `args`, as far as they are ours. */
 function commandsOf(args: readonly string[]): readonly string[] {
   const [first = "", second = "", third = ""] = args;
-  if (first === "connect" || first === "demo") return [first];
+  if (["connect", "demo", "firewall"].includes(first)) return [first];
   if (GROUPS.includes(`${first} ${second}`)) {
     return third === "create" ? args.slice(0, 3) : [first, second];
   }

@@ -7,8 +7,8 @@ import type { Policy, Rule } from "./policy.ts";
 export function awsCli(policy: Policy): string {
   return [
     ...heading(policy, {
-      load: "SECURITY_GROUP=sg-… sh FILE",
-      undo: "the same with revoke-security-group-egress in place of authorize-…",
+      load: "SECURITY_GROUP=sg-ID sh FILE, once; again only after the undoing",
+      undo: "the same with authorize and revoke changed for each other",
     }),
     "set -e",
     ': "${SECURITY_GROUP:?set it to the id of the gateway\'s security group}"',

@@ -8,7 +8,7 @@ import type { Policy } from "./policy.ts";
  * take from a group the rule that lets everything out.
  */
 export function awsCloudformation(policy: Policy): string {
-  const parameter = policy.only ? "VpcId=vpc-…" : "SecurityGroupId=sg-…";
+  const parameter = policy.only ? "VpcId=vpc-ID" : "SecurityGroupId=sg-ID";
   return [
     ...heading(policy, {
       load: "aws cloudformation deploy --stack-name sallyport-firewall --template-file FILE " +

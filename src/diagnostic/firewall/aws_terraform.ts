@@ -27,7 +27,7 @@ export function awsTerraform(policy: Policy): string {
   );
   return [
     ...heading(policy, {
-      load: `terraform apply -var ${variable}=…, with this file in a folder of its own`,
+      load: `terraform apply -var ${variable}=ID, with this file in a folder of its own`,
       undo: "terraform destroy",
     }),
     `variable "${variable}" {`,

@@ -32,7 +32,7 @@ export function azure(policy: Policy): string {
   });
   return [
     ...heading(policy, {
-      load: "RESOURCE_GROUP=… NSG=… sh FILE",
+      load: "RESOURCE_GROUP=NAME NSG=NAME sh FILE",
       undo: "az network nsg rule delete -g RESOURCE_GROUP --nsg-name NSG -n NAME, for each name",
     }),
     "set -e",

@@ -32,7 +32,7 @@ export function gcp(policy: Policy): string {
   const rules = policy.only ? [...allowed, ...refused] : allowed;
   return [
     ...heading(policy, {
-      load: "NETWORK=… TAG=… sh FILE; the rules are for machines with that network tag",
+      load: "NETWORK=NAME TAG=NAME sh FILE, once; the rules are for machines with that network tag",
       undo: `gcloud compute firewall-rules delete ${rules.map(({ name }) => name).join(" ")}`,
     }),
     "set -e",

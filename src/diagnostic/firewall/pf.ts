@@ -27,9 +27,9 @@ const BEFORE = [
   "pass out quick on lo0 all",
   "# Answers to connections from outside: segments with ACK open none of their own.",
   "pass out quick proto tcp all flags A/A no state",
-  "# What a host needs to have an address at all: DHCP, router and neighbour discovery.",
+  "# What a host needs to have an address at all: DHCP; IPv6 discovery and multicast reports.",
   "pass out quick proto udp from any port 68 to any port 67",
   "pass out quick inet6 proto udp from any port 546 to any port 547",
-  ...["routersol", "neighbrsol", "neighbradv"]
+  ...[133, 135, 136, 143]
     .map((type) => `pass out quick inet6 proto ipv6-icmp all icmp6-type ${type}`),
 ];

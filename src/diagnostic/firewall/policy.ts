@@ -72,7 +72,11 @@ function rulesOf(
   const rule = { purpose, host, label, port, networks };
   // RFC 7766: a resolver is asked over UDP, and over TCP when the answer is long.
   if (purpose !== "dns") return [{ id, protocol: "tcp", ...rule }];
-  return (["udp", "tcp"] as const).map((protocol) => ({ id: `${id}-${protocol}`, protocol, ...rule }));
+  return (["udp", "tcp"] as const).map((protocol) => ({
+    id: `${id}-${protocol}`,
+    protocol,
+    ...rule,
+  }));
 }
 
 const TITLES: Record<Purpose, string> = {
@@ -85,7 +89,9 @@ const TITLES: Record<Purpose, string> = {
 function remarksOn(destinations: readonly Destination[], only: boolean, madeAt: Date): string[] {
   const resolved = destinations.filter((destination) => destination.resolved);
   const remarks = resolved.map(({ host, networks }) =>
-    `${host} had at ${madeAt.toISOString()}: ${networks.map(formatNetwork).join(", ")}`
+    `${host} had these addresses at ${madeAt.toISOString()}: ${
+      networks.map(formatNetwork).join(", ")
+    }`
   );
   if (resolved.length > 0) {
     remarks.push("The addresses of a name may change: then make these rules again.");
