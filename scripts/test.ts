@@ -17,7 +17,7 @@ const failed = success ? counted ?? 0 : Math.max(counted ?? 0, 1);
 const names = lines.filter((line) => / \.\.\. ignored/.test(line))
   .map((line) => line.replace(/ \.\.\. ignored.*/, ""));
 if (names.length > 0) {
-  console.log("\nskipped, because this machine lacks sshd, ssh, Go, curl or denort:");
+  console.log("\nskipped, because this machine lacks what they need (test/requirements.ts):");
   for (const name of names) console.log(`  ${name}`);
 }
 console.log(`${passed ?? 0} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);

@@ -2,7 +2,7 @@
  * What some tests need beside Deno. A test whose requirement is missing is skipped, and scripts/test.ts
  * names it; with SALLYPORT_TEST_DEMAND=1 (CI) a missing one is an error instead.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
@@ -19,7 +19,17 @@ const SHARED = join(ROOT, "..", "shared");
 const LAB = join(SHARED, "lab");
 
 /** A program of the machine, or of the folder beside the project. */
-export type Requirement = "go" | "ssh" | "ssh-keygen" | "sshd" | "curl" | "denort";
+export type Requirement =
+  | "go"
+  | "ssh"
+  | "ssh-keygen"
+  | "sshd"
+  | "curl"
+  | "denort"
+  | "nft"
+  | "iptables-restore"
+  | "ip"
+  | "namespaces";
 
 const PRESENT: Record<Requirement, () => boolean> = {
   go: () => inPath("go") !== undefined && existsSync(join(LAB, "main.go")),
@@ -28,13 +38,34 @@ const PRESENT: Record<Requirement, () => boolean> = {
   sshd: () => inPath("sshd") !== undefined,
   curl: () => inPath("curl") !== undefined,
   denort: () => Boolean(process.env.DENORT_BIN) || existsSync(join(SHARED, "denort")),
+  nft: () => inPath("nft") !== undefined,
+  "iptables-restore": () => inPath("iptables-restore") !== undefined,
+  ip: () => inPath("ip") !== undefined,
+  namespaces: () => namespaces ??= mayMakeNamespaces(),
 };
 
-/** `ignore` for a test that needs all of `names`. Throws in CI if one is missing. */
+/** A right that this machine gives or not, and no program that CI could install. */
+const RIGHTS: readonly Requirement[] = ["namespaces"];
+
+let namespaces: boolean | undefined;
+
+/** Whether this user may make network namespaces and run programs in them. */
+function mayMakeNamespaces(): boolean {
+  const ip = inPath("ip");
+  if (ip === undefined) return false;
+  const name = `sp-fw-probe-${process.pid}`;
+  const done = (...args: string[]) => spawnSync(ip, args, { stdio: "ignore" }).status === 0;
+  if (!done("netns", "add", name)) return false;
+  const entered = done("netns", "exec", name, ip, "link", "set", "lo", "up");
+  return done("netns", "delete", name) && entered;
+}
+
+/** `ignore` for a test that needs all of `names`. Throws in CI if one is missing, rights excepted. */
 export function requirement(...names: Requirement[]): { ignore: boolean } {
   const missing = names.filter((name) => !PRESENT[name]());
-  if (missing.length > 0 && process.env.SALLYPORT_TEST_DEMAND === "1") {
-    throw new Error(`tests need ${missing.join(", ")}, which this machine lacks`);
+  const demanded = missing.filter((name) => !RIGHTS.includes(name));
+  if (demanded.length > 0 && process.env.SALLYPORT_TEST_DEMAND === "1") {
+    throw new Error(`tests need ${demanded.join(", ")}, which this machine lacks`);
   }
   return { ignore: missing.length > 0 };
 }
