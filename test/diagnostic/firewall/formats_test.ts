@@ -30,7 +30,6 @@ for (const format of names) {
 Deno.test("every format names every address and port, in letters that any shell and editor can read", () => {
   for (const format of names) {
     const text = FORMATS[format](POLICIES.only);
-    // deno-lint-ignore no-control-regex
     assert.match(text, /^[\x20-\x7e\n]*$/, format);
     for (const { networks, port } of POLICIES.only.rules) {
       for (const { address } of networks) assert.ok(text.includes(address), `${format} ${address}`);
