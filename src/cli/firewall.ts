@@ -73,7 +73,11 @@ function relaysOf({ relay }: FirewallValues): readonly Endpoint[] {
 }
 
 async function nameServersOf({ dns }: FirewallValues): Promise<readonly Endpoint[]> {
-  if (dns !== "system") return dns ?? [];
+  const named = (dns ?? []).filter((server) => server !== "system");
+  return dns?.includes("system") ? [...await systemNameServers(), ...named] : named;
+}
+
+async function systemNameServers(): Promise<readonly Endpoint[]> {
   const { nameServers } = await import("../diagnostic/firewall/name_servers.ts");
   // Where systemd-resolved keeps the servers that it asks itself.
   const upstream = await readFile("/run/systemd/resolve/resolv.conf", "utf8").catch(() => "");

@@ -54,12 +54,9 @@ export const firewallSettings = {
   },
   dns: {
     flags: ["--dns"],
-    metavar: "system|ADDRESS,…",
+    metavar: "system,ADDRESS,…",
     help: "Name servers to let through; system: those that this machine asks.",
-    schema: z.union([
-      text.pipe(z.literal("system")),
-      list((item) => parseEndpoint(item, 53)),
-    ]),
+    schema: list((item) => item === "system" ? "system" as const : parseEndpoint(item, 53)),
     defaultHelp: "none",
   },
   address: {

@@ -89,7 +89,7 @@ for (
     [["--relay", "a b"], /--relay: "a b" is not a host and port; write host:port/, 2],
     [["--relay", "$(reboot)"], /--relay: "\$\(reboot\)" is not a host and port/, 2],
     [[...RELAY, "--also", "10.0.0.5/8"], /--also: .*behind its prefix/, 2],
-    [[...RELAY, "--dns", "sytem;"], /--dns: /, 2],
+    [[...RELAY, "--dns", "a;b"], /--dns: "a;b" is not a host and port/, 2],
     [[...RELAY, "--format", "nftable"], /there is no format "nftable"; did you mean nftables\?/, 2],
     [[...RELAY, "--format", "cisco-asa"], /there is no format "cisco-asa"; it must be text, /, 2],
     [[...RELAY, "--json", "--format", "pf"], /--json and --format pf are two formats/, 2],

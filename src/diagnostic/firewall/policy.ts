@@ -112,7 +112,7 @@ function warningsAbout(destinations: readonly Destination[], only: boolean): str
   if (!only || dns || named.length === 0) return [];
   const [{ host } = { host: "" }] = named;
   return [
-    `No name server is allowed, so ${host} must stand in the hosts file; --dns system allows ` +
-    "those of this machine.",
+    `No name server is allowed, so ${host} must stand in the hosts file, unless this is a cloud's ` +
+    "firewall, which lets its own name server through; --dns system allows those of this machine.",
   ];
 }
