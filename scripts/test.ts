@@ -1,32 +1,101 @@
 /**
  * Runs the tests and ends with one plain line, `N passed, N failed, N skipped`. Names what was skipped
  * because the machine lacks something that a test needs (test/requirements.ts).
+ *
+ *   deno task test                          everything, the faults last
+ *   deno task test test/ssh                 what is named
+ *   deno task test:faults [--long] [--write] the faults alone; with cuts of minutes; and writes the
+ *                                            measured figures into docs/reliability.md
+ *
+ * Faults run in a network and mount namespace of their own where the machine permits it: what they do
+ * to a network then touches no other program.
  */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
+import { type Figure, FIGURES } from "../test/faults/figures.ts";
+import { labBinary, requirement, ROOT } from "../test/requirements.ts";
 
+const FAULTS = "test/faults";
 const SUMMARY = /\| (\d+) passed.*?\| (\d+) failed(?:.*?\| (\d+) ignored)?/;
 
-const { success, output } = await runTests(process.argv.slice(2));
-const lines = output.split("\n");
-const summary = SUMMARY.exec(lines.findLast((line) => SUMMARY.test(line)) ?? "");
-const [passed, counted, skipped] = (summary?.slice(1) ?? []).map((text) => Number(text ?? 0)) as [
-  ...[number?, number?, number?],
-];
-// A test file that does not load fails without being counted.
-const failed = success ? counted ?? 0 : Math.max(counted ?? 0, 1);
-const names = lines.filter((line) => / \.\.\. ignored/.test(line))
-  .map((line) => line.replace(/ \.\.\. ignored.*/, ""));
-if (names.length > 0) {
-  console.log("\nskipped, because this machine lacks what they need (test/requirements.ts):");
-  for (const name of names) console.log(`  ${name}`);
-}
-console.log(`${passed ?? 0} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
-process.exit(success ? 0 : 1);
+const options = new Set(process.argv.slice(2).filter((argument) => argument.startsWith("--")));
+const named = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const total = { passed: 0, failed: 0, skipped: [] as string[] };
 
-/** Everything that is printed is shown as it comes, and given back without colours. */
-async function runTests(args: string[]): Promise<{ success: boolean; output: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--allow-all", "--no-check", ...(args.length > 0 ? args : ["test/"])],
+if (named.length > 0) {
+  await runTests([], named);
+} else {
+  if (!options.has("--faults")) await runTests([], [`--ignore=${FAULTS}`, "test/"]);
+  await runFaults();
+}
+if (total.skipped.length > 0) {
+  console.log("\nskipped, because this machine lacks what they need (test/requirements.ts):");
+  for (const name of total.skipped) console.log(`  ${name}`);
+}
+const { passed, failed, skipped } = total;
+console.log(
+  `${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`,
+);
+process.exit(failed === 0 ? 0 : 1);
+
+async function runFaults(): Promise<void> {
+  // What a build fetches cannot be had inside.
+  if (!requirement("go").ignore) await labBinary();
+  const folder = mkdtempSync(join(tmpdir(), "sallyport-figures-"));
+  try {
+    const figures = join(folder, "figures");
+    writeFileSync(figures, "");
+    await runTests(ownNamespace(), [FAULTS], {
+      [FIGURES]: figures,
+      ...(options.has("--long") ? { SALLYPORT_TEST_LONG: "1" } : {}),
+    });
+    if (options.has("--write")) writeTable(readFileSync(figures, "utf8"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The command that runs another one in namespaces of its own; empty where that is not permitted. */
+function ownNamespace(): string[] {
+  const root = process.getuid?.() === 0;
+  const unshare = ["unshare", ...(root ? [] : ["--map-root-user"]), "--net", "--mount"];
+  const up = ["sh", "-c", 'ip link set lo up && SALLYPORT_TEST_NAMESPACE=1 exec "$@"', "sh"];
+  const command = [...unshare, ...up];
+  return spawnSync(command[0]!, [...command.slice(1), "true"]).status === 0 ? command : [];
+}
+
+/** The table in docs/reliability.md, between its two marks. */
+function writeTable(figures: string): void {
+  const lines = figures.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Figure);
+  const rows = [["fault", "what happens"], ["---", "---"], ...lines.map((f) => [f.fault, f.result])]
+    .map((cells) => `| ${cells.join(" | ")} |`);
+  const path = join(ROOT, "docs", "reliability.md");
+  const marked = /(<!-- faults -->\n)[^]*?(<!-- end of faults -->)/;
+  const text = readFileSync(path, "utf8");
+  if (!marked.test(text)) throw new Error(`${path} has no place for the table of faults`);
+  writeFileSync(
+    path,
+    text.replace(marked, (_, begin, end) => `${begin}\n${rows.join("\n")}\n\n${end}`),
+  );
+  spawnSync(Deno.execPath(), ["fmt", "--quiet", path]);
+}
+
+/** Everything that is printed is shown as it comes, and counted. */
+async function runTests(
+  within: string[],
+  what: string[],
+  env: Record<string, string> = {},
+): Promise<void> {
+  const [command, ...args] = [
+    ...[...within, Deno.execPath()],
+    ...["test", "--allow-all", "--no-check", ...what],
+  ];
+  const child = new Deno.Command(command!, {
+    args,
+    env,
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
@@ -38,5 +107,14 @@ async function runTests(args: string[]): Promise<{ success: boolean; output: str
   }
   const { success } = await child.status;
   // deno-lint-ignore no-control-regex
-  return { success, output: output.replace(/\x1b\[[0-9;]*m/g, "") };
+  const lines = output.replace(/\x1b\[[0-9;]*m/g, "").split("\n");
+  const summary = SUMMARY.exec(lines.findLast((line) => SUMMARY.test(line)) ?? "");
+  total.passed += Number(summary?.[1] ?? 0);
+  // A test file that does not load fails without being counted.
+  const counted = Number(summary?.[2] ?? 0);
+  total.failed += success ? counted : Math.max(counted, 1);
+  total.skipped.push(
+    ...lines.filter((line) => / \.\.\. ignored/.test(line))
+      .map((line) => line.replace(/ \.\.\. ignored.*/, "")),
+  );
 }
