@@ -50,7 +50,9 @@ async function startCommand(
     });
   }
   const { startGateway } = await import("../link/gateway.ts");
-  const { finished } = await startGateway({
+  const { notifyWhile } = await import("../service/notify.ts");
+  const keepalive = { interval: values.keepaliveInterval, timeout: values.keepaliveTimeout };
+  const { finished, state, received } = await startGateway({
     name,
     domain: values.domain,
     auth: gatewayAuth(loaded),
@@ -58,13 +60,13 @@ async function startCommand(
     relayName: values.relay,
     stateDir: values.stateDir ?? stateDirectory({ env: context.env }),
     healthListen: values.healthListen,
-    keepalive: { interval: values.keepaliveInterval, timeout: values.keepaliveTimeout },
+    keepalive,
     targetTimeout: values.targetTimeout,
     idleTimeout: values.idleTimeout,
     maxChannels: values.maxChannels,
     drainTimeout: values.drainTimeout,
   }, context.signal);
-  await finished;
+  await notifyWhile(finished, { state, received, keepalive, env: context.env });
   return EXIT.ok;
 }
 

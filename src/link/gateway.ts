@@ -11,6 +11,7 @@ import { asSallyportError, SallyportError } from "../errors.ts";
 import type { KubernetesFiles } from "../forward/kubernetes.ts";
 import { serveHealth } from "../health/server.ts";
 import { logger } from "../log.ts";
+import type { SshSession } from "../ssh/client.ts";
 import type { Keepalive } from "../ssh/session.ts";
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -71,6 +72,8 @@ export interface RunningGateway {
   finished: Promise<void>;
   /** `host:port` of the health endpoint; undefined if it is off. */
   healthAddress: string | undefined;
+  /** Bytes that the relay has sent in the newest session. */
+  received(): number;
 }
 
 /**
@@ -96,14 +99,19 @@ export async function startGateway(
   });
   const health = serveHealth(state, options.healthListen);
   const rotation = openRotation(options, api, state);
-  const finished = run(options, { api, state, rotation, clock }, ends).finally(async () => {
-    over.abort();
-    await rotation.close();
-    await health?.close();
-  });
+  let newest: SshSession | undefined;
+  const onSession = (session: SshSession) => newest = session;
+  const finished = run(options, { api, state, rotation, clock, onSession }, ends).finally(
+    async () => {
+      over.abort();
+      await rotation.close();
+      await health?.close();
+    },
+  );
   // Whoever awaits it still gets the error; nobody awaiting it yet is no reason to crash.
   finished.catch(() => {});
-  return { state, finished, healthAddress: health?.address };
+  const received = () => newest?.traffic.received ?? 0;
+  return { state, finished, healthAddress: health?.address, received };
 }
 
 function relayDialer({ dialRelay }: GatewayOptions): Dial {
@@ -115,11 +123,13 @@ interface Parts {
   state: LinkState;
   rotation: Rotation;
   clock: Clock;
+  /** Told of each session that is up. */
+  onSession(session: SshSession): void;
 }
 
 /** The link, its certificates and its heartbeat, side by side, until the link ends. */
 async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): Promise<void> {
-  const { api, state, rotation, clock } = parts;
+  const { api, state, rotation, clock, onSession } = parts;
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
   const dial = relayDialer(options);
@@ -146,8 +156,8 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
       namedRelay: options.relayName !== undefined,
       drainTimeout: options.drainTimeout,
       backoff: new Backoff(options.backoff),
-      connect: (registered, stop) =>
-        connectOnce({
+      connect: async (registered, stop) => {
+        const session = await connectOnce({
           registered,
           dial,
           keepalive,
@@ -155,7 +165,10 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
           timeout,
           now: clock.now,
           onChannel: (channel) => rotation.accept(channel),
-        }, stop),
+        }, stop);
+        onSession(session);
+        return session;
+      },
     }, signal);
   } catch (error) {
     state.fault(asSallyportError(error), "down");
