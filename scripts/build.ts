@@ -12,6 +12,7 @@ import { copyFile, mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { PROGRAMS } from "../src/service/runner.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
@@ -28,7 +29,9 @@ const TARGETS = [
 /**
  * What the program may do; everything else is refused to it and to every library in it. It connects
  * and listens, reads and writes files that its user names, reads its environment, and asks the system
- * for the home directory and the user's number. It runs no program and loads no native code.
+ * for the home directory and the user's number. It loads no native code. `sallyport service` runs the
+ * programs of the service managers; every other command gives that up at its start (src/main.ts).
+ * Datagrams to systemd (src/service/notify.ts) are Deno's unstable part of the network.
  */
 const PERMISSIONS = [
   "--no-prompt",
@@ -37,6 +40,8 @@ const PERMISSIONS = [
   "--allow-write",
   "--allow-env",
   "--allow-sys=homedir,uid",
+  `--allow-run=${PROGRAMS.join(",")}`,
+  "--unstable-net",
 ];
 
 /** ssh2 looks for native add-ons and goes on without: they are made to be missing. */

@@ -68,6 +68,7 @@ const CODES = {
   "listen": [EXIT.host, false],
   "file": [EXIT.host, false],
   "state": [EXIT.host, false],
+  "service": [EXIT.host, false],
   // embedded platform
   "platform-store": [EXIT.host, false],
   "platform-request": [EXIT.usage, false],

@@ -3,6 +3,9 @@ import process from "node:process";
 import { runCli } from "./cli/cli.ts";
 import { EXIT } from "./errors.ts";
 
+// Only the service managers' programs are ever run, and only for them.
+if (process.argv[2] !== "service") Deno.permissions.revokeSync({ name: "run" });
+
 const stop = new AbortController();
 
 /** The first signal asks the command to end, the second one ends the process. */

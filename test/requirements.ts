@@ -29,7 +29,11 @@ export type Requirement =
   | "nft"
   | "iptables-restore"
   | "ip"
-  | "namespaces";
+  | "namespaces"
+  | "systemd-analyze"
+  | "crontab"
+  | "flock"
+  | "python3";
 
 const PRESENT: Record<Requirement, () => boolean> = {
   go: () => inPath("go") !== undefined && existsSync(join(LAB, "main.go")),
@@ -37,6 +41,10 @@ const PRESENT: Record<Requirement, () => boolean> = {
   "ssh-keygen": () => inPath("ssh-keygen") !== undefined,
   sshd: () => inPath("sshd") !== undefined,
   curl: () => inPath("curl") !== undefined,
+  "systemd-analyze": () => inPath("systemd-analyze") !== undefined,
+  crontab: () => inPath("crontab") !== undefined,
+  flock: () => inPath("flock") !== undefined,
+  python3: () => inPath("python3") !== undefined,
   denort: () => Boolean(process.env.DENORT_BIN) || existsSync(join(SHARED, "denort")),
   nft: () => inPath("nft") !== undefined,
   "iptables-restore": () => inPath("iptables-restore") !== undefined,

@@ -13,6 +13,7 @@ import { firewallCommand } from "./firewall.ts";
 import { gatewayCommand } from "./gateway.ts";
 import { platformCommand } from "./platform.ts";
 import { relayCommand } from "./relay.ts";
+import { serviceCommand } from "./service.ts";
 
 const NAME = "sallyport";
 
@@ -20,6 +21,7 @@ const root = or(
   gatewayCommand,
   connectCommand,
   relayCommand,
+  serviceCommand,
   platformCommand,
   firewallCommand,
   demoCommand,
@@ -90,7 +92,15 @@ function plain(words: Message): string {
 }
 
 /** Commands that only group others. */
-const GROUPS = ["", "gateway", "relay", "platform", "platform identity", "platform token"];
+const GROUPS = [
+  "",
+  "gateway",
+  "relay",
+  "service",
+  "platform",
+  "platform identity",
+  "platform token",
+];
 
 function isGroup(args: readonly string[]): boolean {
   return GROUPS.includes(args.join(" "));
@@ -104,7 +114,8 @@ function commandsOf(args: readonly string[]): readonly string[] {
     return third === "create" ? args.slice(0, 3) : [first, second];
   }
   if (!GROUPS.includes(first)) return [];
-  return ["start", "init", "gateways", "relays"].includes(second) ? [first, second] : [first];
+  const verbs = ["start", "init", "gateways", "relays", "install", "uninstall", "stop", "status"];
+  return [...verbs, "print"].includes(second) ? [first, second] : [first];
 }
 
 /** Says what went wrong and what to do; the stack only for those who asked to debug. */
