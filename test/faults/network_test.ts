@@ -1,7 +1,8 @@
 /** Cables that are cut without a word, lose packets, or are long. */
 import assert from "node:assert/strict";
-import { type Arena, cabledArena, ownNamespace } from "./arena.ts";
+import { type Arena, cabledArena, loopbackArena, ownNamespace } from "./arena.ts";
 import { figure, long, ms } from "./figures.ts";
+import { longLine } from "./long_line.ts";
 import { assertBroken, assertWhole, FaultSystem } from "./system.ts";
 
 const MIB = 1024 * 1024;
@@ -84,3 +85,19 @@ for (const percent of [1, 5]) {
       }),
   });
 }
+
+Deno.test("a relay 200 ms away: streams are whole and windows large enough to fill the line", async () => {
+  const [near, far] = ["127.0.50.11", "127.0.50.12"];
+  await using lines = new AsyncDisposableStack();
+  for (const [port, delay] of [[2222, 100], [8443, 0]] as const) {
+    lines.use(await longLine({ host: near, port }, { host: far, port }, delay));
+  }
+  await using system = await FaultSystem.start({ arena: loopbackArena(near), relayListen: far });
+  const size = 32 * MIB;
+  const from = performance.now();
+  assertWhole(await system.transfer(size, size), size, size);
+  const seconds = (performance.now() - from) / 1000;
+  // A window of 32 KiB would take 200 s; one that grows to 2 MiB some 4 s.
+  assert.ok(seconds < 30, `${seconds} s`);
+  figure("relay 200 ms away", `one stream moves ${(32 / seconds).toFixed(1)} MiB/s each way`);
+});

@@ -18,7 +18,6 @@ import { temporaryFolder } from "../temporary.ts";
 import { type Arena, here, type Place } from "./arena.ts";
 import { exchange, type Order, type Report } from "./target.ts";
 
-const TARGET_PORT = 9100;
 const PROGRAM = ["run", "--quiet", "--allow-all", "--no-check"];
 
 /** Whose relay and platform. */
@@ -34,8 +33,8 @@ export interface FaultOptions {
   gatewayEnv?: Record<string, string>;
   /** @default a temporary folder */
   stateDir?: string;
-  /** Where the gateway finds the relay, if that is not where it listens. */
-  relayHost?: string;
+  /** Where our relay listens, if that is not where gateways and clients find it. */
+  relayListen?: string;
 }
 
 /** A part that runs as a process. */
@@ -63,6 +62,7 @@ export class FaultSystem implements AsyncDisposable {
   readonly #commands = new Map<Part, () => Promise<Child>>();
   #dial: (() => ReturnType<Awaited<ReturnType<typeof openPort>>["dial"]>) | undefined;
   #count = 0;
+  #targetPort = 0;
   /** `http://…` */
   url = "";
   token = "tok";
@@ -169,6 +169,7 @@ export class FaultSystem implements AsyncDisposable {
     const { arena: { host, inside }, labPlatform } = this.options;
     this.#stack.defer(() => this.#endAll());
     const port = await freePort(host);
+    this.#targetPort = await freePort("127.0.0.1");
     this.url = `http://${host}:${port}`;
     const grant = labPlatform === undefined
       ? await this.#ownPlatform(`${host}:${port}`)
@@ -178,7 +179,7 @@ export class FaultSystem implements AsyncDisposable {
       await this.restart(part);
     };
     await begin("target", async () => {
-      const args = [...PROGRAM, join(ROOT, "test/faults/target.ts"), String(TARGET_PORT)];
+      const args = [...PROGRAM, join(ROOT, "test/faults/target.ts"), String(this.#targetPort)];
       return await ready(inside.start(Deno.execPath(), args), /target ready/);
     });
     await begin("relay", () => this.#relay());
@@ -203,7 +204,11 @@ export class FaultSystem implements AsyncDisposable {
     await this.restart("platform");
     const api = new PlatformApi({ domain: this.url, token: () => this.token });
     return () =>
-      api.openConnection({ gateway: GATEWAY, targetHost: "127.0.0.1", targetPort: TARGET_PORT });
+      api.openConnection({
+        gateway: GATEWAY,
+        targetHost: "127.0.0.1",
+        targetPort: this.#targetPort,
+      });
   }
 
   async #labPlatform(address: string, ttl: string): Promise<() => Promise<ConnectionGrant>> {
@@ -216,12 +221,13 @@ export class FaultSystem implements AsyncDisposable {
       return child;
     });
     await this.restart("platform");
-    return () => labGrant(this.url, host, { targetHost: "127.0.0.1", targetPort: TARGET_PORT });
+    return () =>
+      labGrant(this.url, host, { targetHost: "127.0.0.1", targetPort: this.#targetPort });
   }
 
   async #relay(): Promise<Child> {
-    const { arena: { host }, relay = "ours" } = this.options;
-    const [ssh, tls] = [`${host}:2222`, `${host}:8443`];
+    const { arena: { host }, relay = "ours", relayListen = host } = this.options;
+    const [ssh, tls] = [`${relayListen}:2222`, `${relayListen}:8443`];
     if (relay === "lab") {
       const args = ["relay", "-api", this.url, "-token", this.token, "-relay-name", RELAY];
       args.push("-host", host, "-ssh", ssh, "-tls", tls);
