@@ -4,11 +4,9 @@ import { message } from "@optique/core/message";
 import { map, optional } from "@optique/core/modifiers";
 import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
-import { readAuth, secretOf } from "../config/auth.ts";
+import { readEnrolment } from "../config/auth.ts";
 import { stateDirectory } from "../config/directories.ts";
 import { gatewaySettings } from "../config/gateway.ts";
-import type { Loaded } from "../config/load.ts";
-import type { Auth } from "../enroll/credentials.ts";
 import { httpFetch } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import type { Action, CommandContext } from "./context.ts";
@@ -55,7 +53,7 @@ async function startCommand(
   const { finished, state, received } = await startGateway({
     name,
     domain: values.domain,
-    auth: gatewayAuth(loaded),
+    auth: readEnrolment(loaded),
     fetch: await httpFetch(values.caFile),
     relayName: values.relay,
     stateDir: values.stateDir ?? stateDirectory({ env: context.env }),
@@ -68,13 +66,4 @@ async function startCommand(
   }, context.signal);
   await notifyWhile(finished, { state, received, keepalive, env: context.env });
   return EXIT.ok;
-}
-
-function gatewayAuth(loaded: Loaded<typeof gatewaySettings>): Auth {
-  const { values: { enrollMethod, token }, from } = loaded;
-  if (enrollMethod === undefined) return readAuth(loaded);
-  return {
-    method: "enroll-token",
-    token: token === undefined ? undefined : secretOf(token, from.token),
-  };
 }

@@ -3,7 +3,8 @@ import { or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
 import { command } from "@optique/core/primitives";
-import { readAuth, secretOf } from "../config/auth.ts";
+import { readEnrolment, secretOf } from "../config/auth.ts";
+import { stateDirectory } from "../config/directories.ts";
 import type { Loaded } from "../config/load.ts";
 import { relaySettings } from "../config/relay.ts";
 import type { Auth } from "../enroll/credentials.ts";
@@ -32,18 +33,23 @@ export const relayCommand = command(
 async function startCommand(flags: GivenFlags, context: CommandContext): Promise<number> {
   const loaded = load(relaySettings, flags, context);
   const { values } = loaded;
+  const name = demand(values.name, "--name");
   const auth = relayAuth(loaded);
   const { authorisedApi } = await import("../enroll/credentials.ts");
+  const { enrolledRelay } = await import("../enroll/enrolled_relay.ts");
+  const { StateFile } = await import("../enroll/state.ts");
   const { startRelay } = await import("../relay/relay.ts");
+  const api = authorisedApi(auth, {
+    domain: values.domain,
+    state: new StateFile(values.stateDir ?? stateDirectory({ env: context.env }), name, "relay"),
+    fetch: await httpFetch(values.caFile),
+    signal: context.signal,
+  });
   const { finished } = await startRelay({
-    name: demand(values.name, "--name"),
+    name,
     host: demand(values.host, "--host"),
     type: values.type,
-    api: authorisedApi(auth, {
-      domain: values.domain,
-      fetch: await httpFetch(values.caFile),
-      signal: context.signal,
-    }),
+    api: auth.method === "enroll-token" ? enrolledRelay(api) : api,
     sshListen: parseListenAddress(values.sshListen, "--ssh-listen"),
     tlsListen: parseListenAddress(values.tlsListen, "--tls-listen"),
     drainTimeout: values.drainTimeout,
@@ -58,7 +64,7 @@ function relayAuth(loaded: Loaded<typeof relaySettings>): Auth {
   if (type === "instance" && relaySecret !== undefined) {
     return { method: "token", token: secretOf(relaySecret, from.relaySecret) };
   }
-  return readAuth(loaded);
+  return readEnrolment(loaded);
 }
 
 function demand(value: string | undefined, flag: string): string {

@@ -2,7 +2,7 @@
 import type { Auth } from "../enroll/credentials.ts";
 import { secretSource } from "../enroll/secret.ts";
 import { SallyportError } from "../errors.ts";
-import type { authSettings } from "./common.ts";
+import type { authSettings, enrolmentSettings } from "./common.ts";
 import type { Loaded } from "./load.ts";
 import type { Settings } from "./setting.ts";
 
@@ -11,6 +11,18 @@ type AuthLoaded = Loaded<typeof authSettings & Settings>;
 /** A secret that a setting gives: `@path`, `-`, or the secret itself. */
 export function secretOf(text: string, from: string | undefined) {
   return secretSource(text, { what: from ?? "secret" });
+}
+
+type EnrolmentLoaded = Loaded<ReturnType<typeof enrolmentSettings> & Settings>;
+
+/** Reads the way in of a gateway or relay, which may be enrolment. Throws as `readAuth`. */
+export function readEnrolment(loaded: Pick<EnrolmentLoaded, "values" | "from">): Auth {
+  const { values: { enrollMethod, token }, from } = loaded;
+  if (enrollMethod === undefined) return readAuth(loaded);
+  return {
+    method: "enroll-token",
+    token: token === undefined ? undefined : secretOf(token, from.token),
+  };
 }
 
 /**

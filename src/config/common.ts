@@ -77,6 +77,33 @@ export const authSettings = {
   },
 } satisfies Settings;
 
+/** How a gateway or a relay proves who it is: as everybody, or enrolled with a one-time token. */
+export function enrolmentSettings(what: "gateway" | "relay") {
+  return {
+    ...authSettings,
+    token: {
+      ...authSettings.token,
+      help:
+        `Access token, or with --enroll-method token the one-time enrolment token; ${SECRET_HELP}`,
+    },
+    enrollMethod: {
+      flags: ["--enroll-method"],
+      env: ["INFISICAL_ENROLL_METHOD"],
+      metavar: "METHOD",
+      help: `token: trade a one-time token for the ${what}'s own, kept in the state directory.`,
+      schema: oneOf(["token"]),
+    },
+    stateDir: {
+      flags: ["--state-dir"],
+      env: ["SALLYPORT_STATE_DIR", "STATE_DIRECTORY"],
+      metavar: "DIR",
+      help: `Where an enrolled ${what}'s token is kept.`,
+      schema: text,
+      defaultHelp: "this user's state directory",
+    },
+  } as const satisfies Settings;
+}
+
 /** How long open streams may go on when `what` is told to stop. */
 export function drainSetting(what: "gateway" | "relay") {
   return {

@@ -1,12 +1,11 @@
 /** Settings of `sallyport gateway start`, named as the Infisical CLI names them. */
 import { DEFAULT_HEALTH_LISTEN } from "../health/address.ts";
 import {
-  authSettings,
   caFileSetting,
   commonSettings,
   domainSetting,
   drainSetting,
-  SECRET_HELP,
+  enrolmentSettings,
 } from "./common.ts";
 import { oneOf, type Settings, span, text, whole } from "./setting.ts";
 
@@ -21,19 +20,7 @@ export const gatewaySettings = {
   },
   domain: domainSetting,
   caFile: caFileSetting,
-  ...authSettings,
-  token: {
-    ...authSettings.token,
-    help:
-      `Access token, or with --enroll-method token the one-time enrolment token; ${SECRET_HELP}`,
-  },
-  enrollMethod: {
-    flags: ["--enroll-method"],
-    env: ["INFISICAL_ENROLL_METHOD"],
-    metavar: "METHOD",
-    help: "token: trade a one-time token for the gateway's own, kept in the state directory.",
-    schema: oneOf(["token"]),
-  },
+  ...enrolmentSettings("gateway"),
   relay: {
     flags: ["--target-relay-name", "--relay-name", "--relay", "--proxy-name"],
     env: ["INFISICAL_RELAY_NAME", "INFISICAL_PROXY_NAME"],
@@ -41,14 +28,6 @@ export const gatewaySettings = {
     help: "The relay (proxy server) to connect to.",
     schema: text,
     defaultHelp: "the nearest healthy one",
-  },
-  stateDir: {
-    flags: ["--state-dir"],
-    env: ["SALLYPORT_STATE_DIR", "STATE_DIRECTORY"],
-    metavar: "DIR",
-    help: "Where an enrolled gateway's token is kept.",
-    schema: text,
-    defaultHelp: "this user's state directory",
   },
   healthListen: {
     flags: ["--health-listen"],

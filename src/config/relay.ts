@@ -1,10 +1,10 @@
 /** Settings of `sallyport relay start`, named as the Infisical CLI names them. */
 import {
-  authSettings,
   caFileSetting,
   commonSettings,
   domainSetting,
   drainSetting,
+  enrolmentSettings,
   SECRET_HELP,
 } from "./common.ts";
 import { oneOf, type Settings, text } from "./setting.ts";
@@ -35,7 +35,7 @@ export const relaySettings = {
   },
   domain: domainSetting,
   caFile: caFileSetting,
-  ...authSettings,
+  ...enrolmentSettings("relay"),
   relaySecret: {
     flags: ["--relay-auth-secret"],
     env: ["INFISICAL_RELAY_AUTH_SECRET"],

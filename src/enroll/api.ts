@@ -39,7 +39,8 @@ const login = z.object({
   tokenType: z.string().optional(),
 });
 
-const enrolment = z.object({ accessToken: token, gatewayId: z.string().min(1) });
+const gatewayEnrolment = z.object({ accessToken: token, gatewayId: z.string().min(1) });
+const relayEnrolment = z.object({ accessToken: token, relayId: z.string().min(1) });
 
 const relayEntry = z.object({
   id: z.string(),
@@ -72,6 +73,14 @@ const connection = z.object({
 
 /** Answer to a login or a renewal; times in seconds. */
 export type Login = z.infer<typeof login>;
+
+/** What a one-time token is traded for. */
+export interface Enrolment {
+  /** The own token of the gateway or relay. */
+  accessToken: string;
+  /** Its id. */
+  id: string;
+}
 
 /** A relay as the platform lists it. */
 export type RelayEntry = z.infer<typeof relayEntry>;
@@ -138,13 +147,24 @@ export class PlatformApi {
   }
 
   /** Trades a one-time enrolment token for the gateway's own token. */
-  enroll(enrolmentToken: string, signal?: AbortSignal): Promise<z.infer<typeof enrolment>> {
-    const body = { token: enrolmentToken };
-    return this.#call("POST", "/v3/gateways/token-auth/enroll", enrolment, {
-      body,
-      signal,
-      anonymous: true,
-    });
+  async enrolGateway(oneTime: string, signal?: AbortSignal): Promise<Enrolment> {
+    const path = "/v3/gateways/token-auth/enroll";
+    const options = { body: { token: oneTime }, signal, anonymous: true };
+    const { accessToken, gatewayId } = await this.#call("POST", path, gatewayEnrolment, options);
+    return { accessToken, id: gatewayId };
+  }
+
+  /** Trades a one-time enrolment token for the relay's own token. */
+  async enrolRelay(oneTime: string, signal?: AbortSignal): Promise<Enrolment> {
+    const body = { method: "token", token: oneTime };
+    const options = { body, signal, anonymous: true };
+    const { accessToken, relayId } = await this.#call(
+      "POST",
+      "/v2/relays/login",
+      relayEnrolment,
+      options,
+    );
+    return { accessToken, id: relayId };
   }
 
   /** Says that the gateway is alive. */
@@ -164,13 +184,25 @@ export class PlatformApi {
     signal?: AbortSignal,
   ): Promise<RelayRegistration> {
     const path = `/v1/relays/register-${type}-relay`;
-    const body = {
-      name,
-      host,
-      ...(sshPort === SSH_PORT ? {} : { sshPort }),
-      ...(tlsPort === TLS_PORT ? {} : { tlsPort }),
-    };
+    const body = { name, host, ...unusual({ sshPort, tlsPort }) };
     return this.#call("POST", path, relayRegistration, { body, signal });
+  }
+
+  /** Registers an enrolled relay with its own token (v2). */
+  connectRelay(
+    { host, sshPort = SSH_PORT, tlsPort = TLS_PORT }: Pick<
+      RelayDescription,
+      "host" | "sshPort" | "tlsPort"
+    >,
+    signal?: AbortSignal,
+  ): Promise<RelayRegistration> {
+    const body = { host, ...unusual({ sshPort, tlsPort }) };
+    return this.#call("POST", "/v2/relays/connect", relayRegistration, { body, signal });
+  }
+
+  /** Says that an enrolled relay is alive (v2). */
+  async enrolledRelayHeartbeat(signal?: AbortSignal): Promise<void> {
+    await this.#call("POST", "/v2/relays/heartbeat", z.unknown(), { body: {}, signal });
   }
 
   /** Says that a relay is alive. */
@@ -232,6 +264,14 @@ export class PlatformApi {
       return await attempt(await this.#options.token?.());
     }
   }
+}
+
+/** Ports that are not the usual ones. */
+function unusual({ sshPort, tlsPort }: { sshPort: number; tlsPort: number }) {
+  return {
+    ...(sshPort === SSH_PORT ? {} : { sshPort }),
+    ...(tlsPort === TLS_PORT ? {} : { tlsPort }),
+  };
 }
 
 function join(...signals: (AbortSignal | undefined)[]): AbortSignal | undefined {

@@ -31,10 +31,10 @@ export interface Credentials {
 /** What the ways in need beside their secrets. */
 export interface CredentialsOptions {
   domain?: string;
-  /** Where an enrolled gateway's token is kept; demanded by `enroll-token`. */
+  /** Where an enrolled gateway's or relay's token is kept; demanded by `enroll-token`. */
   state?: StateFile;
   /** For logins, renewals and enrolment. @default a PlatformApi for `domain` */
-  api?: Pick<PlatformApi, "login" | "renewToken" | "enroll">;
+  api?: Pick<PlatformApi, "login" | "renewToken" | "enrolGateway" | "enrolRelay">;
   /** Milliseconds since 1970. @default Date.now */
   now?: () => number;
   /** Ends logins, renewals and enrolment. */
@@ -54,7 +54,14 @@ export function credentials(auth: Auth, options: CredentialsOptions = {}): Crede
       return new UniversalAuth(auth.clientId, auth.clientSecret, api, now);
     case "enroll-token":
       if (!options.state) throw new SallyportError("internal", "enrolment needs a state file");
-      return new EnrolledCredentials(auth.token, options.state, apiBase(domain), api);
+      return new EnrolledCredentials(
+        auth.token,
+        options.state,
+        apiBase(domain),
+        options.state.kind === "relay"
+          ? (oneTime) => api.enrolRelay(oneTime)
+          : (oneTime) => api.enrolGateway(oneTime),
+      );
   }
 }
 

@@ -1,32 +1,32 @@
-/** Enrolment: a one-time token, traded once for the gateway's own, which is kept on this host. */
+/** Enrolment: a one-time token, traded once for the gateway's (or relay's) own, which is kept here. */
 import { createHash } from "node:crypto";
 import { SallyportError } from "../errors.ts";
 import { logger } from "../log.ts";
-import type { PlatformApi } from "./api.ts";
+import type { Enrolment } from "./api.ts";
 import type { Credentials } from "./credentials.ts";
 import type { SecretSource } from "./secret.ts";
 import type { StateFile } from "./state.ts";
 
 const log = logger("enroll");
 
-/** A gateway's own token: kept in its state file, or got with a one-time enrolment token. */
+/** A gateway's or relay's own token: kept in its state file, or got with a one-time enrolment token. */
 export class EnrolledCredentials implements Credentials {
   readonly #oneTime: SecretSource | undefined;
   readonly #state: StateFile;
   readonly #domain: string;
-  readonly #api: Pick<PlatformApi, "enroll">;
+  readonly #enrol: (oneTime: string) => Promise<Enrolment>;
   #pending: Promise<string> | undefined;
 
   constructor(
     oneTime: SecretSource | undefined,
     state: StateFile,
     domain: string,
-    api: Pick<PlatformApi, "enroll">,
+    enrol: (oneTime: string) => Promise<Enrolment>,
   ) {
     this.#oneTime = oneTime;
     this.#state = state;
     this.#domain = domain;
-    this.#api = api;
+    this.#enrol = enrol;
   }
 
   token(): Promise<string> {
@@ -37,7 +37,7 @@ export class EnrolledCredentials implements Credentials {
     return pending;
   }
 
-  /** The gateway's token does not come back; but a new one-time token may have been put in the file. */
+  /** Its own token does not come back; but a new one-time token may have been put in the file. */
   async refused(token: string): Promise<boolean> {
     if (this.#oneTime?.kind !== "file") return false;
     this.#pending = undefined;
@@ -52,7 +52,7 @@ export class EnrolledCredentials implements Credentials {
     if (saved?.domain === this.#domain && (!enrolment || saved.enrolment === enrolment)) {
       return saved.accessToken;
     }
-    if (oneTime) return await this.#enroll(oneTime, enrolment);
+    if (oneTime) return await this.#trade(oneTime, enrolment);
     if (saved) {
       throw new SallyportError(
         "state",
@@ -62,7 +62,7 @@ export class EnrolledCredentials implements Credentials {
     }
     throw new SallyportError(
       "credentials-refused",
-      `this gateway is not enrolled yet (no ${this.#state.path})`,
+      `this ${this.#state.kind} is not enrolled yet (no ${this.#state.path})`,
       { hint: "create an enrolment token on the platform and give it with --token" },
     );
   }
@@ -77,12 +77,13 @@ export class EnrolledCredentials implements Credentials {
     }
   }
 
-  async #enroll(oneTime: string, enrolment?: string): Promise<string> {
+  async #trade(oneTime: string, enrolment?: string): Promise<string> {
     await this.#state.check();
-    const { accessToken, gatewayId } = await this.#spend(oneTime);
-    await this.#state.save({ gatewayId, accessToken, domain: this.#domain, enrolment });
-    log.info("enrolled as gateway {gatewayId}; its token is kept in {path}", {
-      gatewayId,
+    const { accessToken, id } = await this.#spend(oneTime);
+    await this.#state.save({ id, accessToken, domain: this.#domain, enrolment });
+    log.info("enrolled as {kind} {id}; its token is kept in {path}", {
+      kind: this.#state.kind,
+      id,
       path: this.#state.path,
     });
     return accessToken;
@@ -90,7 +91,7 @@ export class EnrolledCredentials implements Credentials {
 
   async #spend(oneTime: string) {
     try {
-      return await this.#api.enroll(oneTime);
+      return await this.#enrol(oneTime);
     } catch (error) {
       const wrong = error instanceof SallyportError &&
         ["credentials-refused", "api-rejected", "api-not-found"].includes(error.code);

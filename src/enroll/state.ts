@@ -1,6 +1,6 @@
 /**
- * What an enrolled gateway must remember: its id and its own token. One JSON file a gateway, readable
- * by its owner alone, replaced as a whole so that a crash leaves the old or the new one.
+ * What an enrolled gateway or relay must remember: its id and its own token. One JSON file for each,
+ * readable by its owner alone, replaced as a whole so that a crash leaves the old or the new one.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
@@ -13,8 +13,9 @@ const VERSION = 1;
 
 const schema = z.object({
   version: z.literal(VERSION),
-  gatewayId: z.string().min(1),
-  /** The gateway's own token. */
+  /** The platform's id of it. */
+  id: z.string().min(1),
+  /** Its own token. */
   accessToken: z.string().min(1),
   /** API base URL of the platform that gave it. */
   domain: z.string().min(1),
@@ -22,25 +23,28 @@ const schema = z.object({
   enrolment: z.string().optional(),
 });
 
-/** What is remembered of one gateway. */
-export type GatewayState = Omit<z.infer<typeof schema>, "version">;
+/** Whose state it is. */
+export type EnrolledKind = "gateway" | "relay";
 
-/** The state file of one gateway. */
+/** What is remembered of one gateway or relay. */
+export type EnrolledState = Omit<z.infer<typeof schema>, "version">;
+
+/** The state file of one gateway or relay. */
 export class StateFile {
   readonly path: string;
   readonly #dir: string;
 
   /**
    * @param dir made with mode 0700 if it is missing
-   * @param gateway the gateway's name
+   * @param name of the gateway or relay
    */
-  constructor(dir: string, gateway: string) {
+  constructor(dir: string, name: string, readonly kind: EnrolledKind = "gateway") {
     this.#dir = dir;
-    this.path = join(dir, `gateway-${fileSafe(gateway)}.json`);
+    this.path = join(dir, `${kind}-${fileSafe(name)}.json`);
   }
 
   /** What was saved, or undefined. Throws `state` if it is unreadable, damaged or open to others. */
-  async load(): Promise<GatewayState | undefined> {
+  async load(): Promise<EnrolledState | undefined> {
     let text: string;
     try {
       const file = await open(this.path, "r");
@@ -59,7 +63,7 @@ export class StateFile {
   }
 
   /** Saves atomically. Throws `state`; what was there before is still there then. */
-  async save(state: GatewayState): Promise<void> {
+  async save(state: EnrolledState): Promise<void> {
     const text = JSON.stringify({ version: VERSION, ...state }, null, 2) + "\n";
     await this.#makeDirectory();
     const temporary = `${this.path}.${randomBytes(6).toString("hex")}.tmp`;
@@ -103,12 +107,12 @@ export class StateFile {
     const octal = (mode & 0o777).toString(8).padStart(4, "0");
     throw new SallyportError(
       "state",
-      `${this.path} holds the gateway's token and can be read by others (mode ${octal})`,
+      `${this.path} holds the ${this.kind}'s token and can be read by others (mode ${octal})`,
       { hint: `chmod 600 ${this.path}, and enrol anew if others may have read it` },
     );
   }
 
-  #parse(text: string): GatewayState {
+  #parse(text: string): EnrolledState {
     let json: unknown;
     try {
       json = JSON.parse(text);
@@ -128,7 +132,7 @@ export class StateFile {
   }
 }
 
-/** Gateway names may hold anything; file names may not, and none may leave the directory. */
+/** Names may hold anything; file names may not, and none may leave the directory. */
 function fileSafe(name: string): string {
   return encodeURIComponent(name).replace(/[*'()!~]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
 }

@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { renewalTime } from "../certificates/renewal.ts";
 import { parseAuthorizedKey, parsePrivateKey } from "../certificates/ssh_key.ts";
-import type { PlatformApi, RelayRegistration, RelayType } from "../enroll/api.ts";
+import type { RelayRegistration, RelayType } from "../enroll/api.ts";
+import type { RelayCalls } from "../enroll/enrolled_relay.ts";
 import { validityOf } from "../enroll/registration.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
 import { FoldedLog } from "../folding.ts";
@@ -55,7 +56,7 @@ export interface RelayOptions {
   /** Under which gateways and clients reach it: a DNS name or an IP address, without a port. */
   host: string;
   type: RelayType;
-  api: Pick<PlatformApi, "registerRelay" | "relayHeartbeat">;
+  api: RelayCalls;
   sshListen: ListenAddress;
   tlsListen: ListenAddress;
   keepalive?: Keepalive;

@@ -42,7 +42,7 @@ Deno.test("every call goes where protocol.md says, with the body that it says", 
   assert.deepEqual(await api.registerGateway({ name: "g", relayName: "r" }), gateway);
   await api.connectGateway({ relayName: "r" });
   await api.connectGateway();
-  await api.enroll("once");
+  await api.enrolGateway("once");
   await api.gatewayHeartbeat();
   await api.relays();
   assert.deepEqual(

@@ -18,9 +18,10 @@ class FakeLogin {
   login = ({ clientId, clientSecret }: { clientId: string; clientSecret: string }) =>
     this.#answer(`login ${clientId} ${clientSecret}`);
   renewToken = (token: string) => this.#answer(`renew ${token}`);
-  enroll = async (token: string) => {
+  enrolRelay = (token: string) => this.enrolGateway(`relay ${token}`);
+  enrolGateway = async (token: string) => {
     await this.#answer(`enroll ${token}`);
-    return { accessToken: `own-${token}`, gatewayId: "id" };
+    return { accessToken: `own-${token}`, id: "id" };
   };
 
   #answer(call: string): Promise<Login> {

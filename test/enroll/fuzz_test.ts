@@ -72,7 +72,7 @@ Deno.test("any answer of the platform is given or refused, by every call", async
         fetch: answering(bytes, code, to === undefined ? {} : { location: to, "retry-after": to }),
       });
       await given(() => api.registerGateway({ name: "g", relayName: "r" }), API_CODES);
-      await given(() => api.enroll("once"), API_CODES);
+      await given(() => api.enrolGateway("once"), API_CODES);
       await given(() => api.gatewayHeartbeat(), API_CODES);
       await given(() => api.login({ clientId: "c", clientSecret: "s" }), API_CODES);
       const relays = await given(() => api.relays(), API_CODES);
@@ -168,7 +168,7 @@ Deno.test("any Retry-After is a time from now on or nothing", () => {
 Deno.test("any state file is loaded or refused, and a damaged one never as another's", async () => {
   await using folder = await temporaryFolder();
   const file = new StateFile(folder.path, "g");
-  const state = { gatewayId: "id-1", accessToken: "token-1", domain: "https://x/api" };
+  const state = { id: "id-1", accessToken: "token-1", domain: "https://x/api" };
   await file.save(state);
   const good = Buffer.from(JSON.stringify({ version: 1, ...state }));
   const damaged = fc.tuple(fc.nat(good.length - 1), fc.nat(255), fc.nat(good.length))
@@ -182,7 +182,7 @@ Deno.test("any state file is loaded or refused, and a damaged one never as anoth
       await writeFile(file.path, bytes, { mode: 0o600 });
       const loaded = await given(() => file.load(), /^state$/);
       if (!loaded) return;
-      assert.ok(loaded.gatewayId && loaded.accessToken && loaded.domain);
+      assert.ok(loaded.id && loaded.accessToken && loaded.domain);
     }),
     { numRuns: 200, seed: 5 },
   );

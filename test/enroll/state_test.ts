@@ -5,7 +5,7 @@ import process from "node:process";
 import { StateFile } from "../../src/enroll/state.ts";
 import { temporaryFolder } from "../temporary.ts";
 
-const state = { gatewayId: "id-1", accessToken: "own-token", domain: "https://x/api" };
+const state = { id: "id-1", accessToken: "own-token", domain: "https://x/api" };
 const posix = process.platform !== "win32";
 
 Deno.test("what is saved is loaded again, and nothing else lies beside it", async () => {

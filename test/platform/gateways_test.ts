@@ -89,7 +89,7 @@ Deno.test("a gateway enrols once and then connects with its own token", async ()
   await using p = await platform();
   await withRelay(p);
   const { token } = p.admin.createGatewayToken({ gateway: "edge" });
-  const { accessToken, gatewayId } = await p.api().enroll(token);
+  const { accessToken, id: gatewayId } = await p.api().enrolGateway(token);
   assert.equal(p.admin.gateways()[0]?.id, gatewayId);
   const own = p.api(accessToken);
   const named = await own.connectGateway({ relayName: "r1" });
@@ -98,14 +98,18 @@ Deno.test("a gateway enrols once and then connects with its own token", async ()
   await own.gatewayHeartbeat();
   assert.notEqual(p.admin.gateways()[0]?.heartbeat, null);
   assert.deepEqual((await own.relays()).map(({ name }) => name), ["r1"]);
-  await refused(() => p.api().enroll(token), "credentials-refused", /unknown, used or has expired/);
+  await refused(
+    () => p.api().enrolGateway(token),
+    "credentials-refused",
+    /unknown, used or has expired/,
+  );
 });
 
 Deno.test("of many who enrol with one token at once exactly one wins", async () => {
   await using p = await platform();
   const { token } = p.admin.createGatewayToken({ gateway: "edge" });
   const results = await Promise.allSettled(
-    Array.from({ length: 12 }, () => p.api().enroll(token)),
+    Array.from({ length: 12 }, () => p.api().enrolGateway(token)),
   );
   assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
 });
@@ -123,10 +127,10 @@ Deno.test("an enrolment token ends by the clock, and tokens of other kinds do no
     "nonsense",
   ];
   for (const token of others) {
-    await refused(() => p.api().enroll(token), "credentials-refused", /: 401, /);
+    await refused(() => p.api().enrolGateway(token), "credentials-refused", /: 401, /);
   }
   clock.time += MINUTE;
-  await refused(() => p.api().enroll(late.token), "credentials-refused", /: 401, /);
+  await refused(() => p.api().enrolGateway(late.token), "credentials-refused", /: 401, /);
 });
 
 Deno.test("a gateway that is enrolled anew leaves its old token and its identity behind", async () => {
@@ -134,10 +138,10 @@ Deno.test("a gateway that is enrolled anew leaves its old token and its identity
   await withRelay(p);
   const identity = p.as("edge", ["gateway"]);
   const { gatewayId } = await identity.registerGateway({ name: "gw", relayName: "r1" });
-  const first = await p.api().enroll(p.admin.createGatewayToken({ gateway: "gw" }).token);
-  const second = await p.api().enroll(p.admin.createGatewayToken({ gateway: "gw" }).token);
-  assert.equal(first.gatewayId, gatewayId);
-  assert.equal(second.gatewayId, gatewayId);
+  const first = await p.api().enrolGateway(p.admin.createGatewayToken({ gateway: "gw" }).token);
+  const second = await p.api().enrolGateway(p.admin.createGatewayToken({ gateway: "gw" }).token);
+  assert.equal(first.id, gatewayId);
+  assert.equal(second.id, gatewayId);
   await refused(() => p.api(first.accessToken).connectGateway(), "credentials-refused", /401/);
   await p.api(second.accessToken).connectGateway();
   await refused(() => identity.registerGateway({ name: "gw", relayName: "r1" }), "api-rejected");
@@ -148,13 +152,15 @@ Deno.test("without a relay's name a gateway keeps its relay, else gets a healthy
   await using p = await platform({ now: clock.now });
   const relay = await withRelay(p);
   await relay.registerRelay({ type: "org", name: "silent", host: "127.0.70.3" });
-  const { accessToken } = await p.api().enroll(p.admin.createGatewayToken({ gateway: "a" }).token);
+  const { accessToken } = await p.api().enrolGateway(
+    p.admin.createGatewayToken({ gateway: "a" }).token,
+  );
   const own = p.api(accessToken);
   assert.equal((await own.connectGateway()).relayHost, "127.0.70.2");
   await own.connectGateway({ relayName: "silent" });
   assert.equal((await own.connectGateway()).relayHost, "127.0.70.3");
   clock.time += HOUR;
-  const other = await p.api().enroll(p.admin.createGatewayToken({ gateway: "b" }).token);
+  const other = await p.api().enrolGateway(p.admin.createGatewayToken({ gateway: "b" }).token);
   await refused(
     () => p.api(other.accessToken).connectGateway(),
     "api-not-found",
@@ -165,7 +171,9 @@ Deno.test("without a relay's name a gateway keeps its relay, else gets a healthy
 Deno.test("v3 connect and the heartbeats take a call without a body", async () => {
   await using p = await platform();
   await withRelay(p);
-  const { accessToken } = await p.api().enroll(p.admin.createGatewayToken({ gateway: "a" }).token);
+  const { accessToken } = await p.api().enrolGateway(
+    p.admin.createGatewayToken({ gateway: "a" }).token,
+  );
   const headers = { authorization: `Bearer ${accessToken}` };
   assert.equal((await p.call("POST", "/api/v3/gateways/connect", { headers })).status, 200);
   assert.equal((await p.call("POST", "/api/v2/gateways/heartbeat", { headers })).status, 200);
