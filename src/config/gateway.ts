@@ -7,7 +7,7 @@ import {
   drainSetting,
   enrolmentSettings,
 } from "./common.ts";
-import { oneOf, type Settings, span, text, whole } from "./setting.ts";
+import { type Settings, span, text, whole } from "./setting.ts";
 
 /** Of a gateway. */
 export const gatewaySettings = {
