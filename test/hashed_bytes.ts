@@ -16,9 +16,15 @@ export interface Seen {
 
 /**
  * Sends `size` bytes that depend on `seed`, as fast as the other side takes them but with `pause` ms
- * between two blocks, and half-closes. Rejects if the stream closes meanwhile.
+ * between two blocks, and half-closes, not before `first` has settled. Rejects if the stream closes
+ * meanwhile.
  */
-export async function send(stream: Duplex, size: number, seed: string, pause = 0): Promise<Seen> {
+export async function send(
+  stream: Duplex,
+  size: number,
+  seed: string,
+  { pause = 0, first }: { pause?: number; first?: Promise<unknown> } = {},
+): Promise<Seen> {
   const key = createHash("sha256").update(seed).digest().subarray(0, 16);
   const cipher = createCipheriv("aes-128-ctr", key, new Uint8Array(16));
   const zeros = new Uint8Array(BLOCK);
@@ -34,6 +40,7 @@ export async function send(stream: Duplex, size: number, seed: string, pause = 0
       if (!stream.write(chunk)) await once(stream, "drain", { signal: closed.signal });
       if (pause > 0) await delay(pause, undefined, { signal: closed.signal });
     }
+    await first;
     stream.end();
   } finally {
     stream.off("close", close);

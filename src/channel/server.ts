@@ -48,16 +48,11 @@ export class ChannelServer {
   readonly #serving = new Set<Promise<void>>();
   #nextId = 1;
 
-  private constructor(acceptor: MtlsAcceptor, options: ChannelServerOptions) {
-    this.#acceptor = acceptor;
-    this.#options = options;
-  }
-
   /** Throws `key-malformed` if the registration's key and certificate do not fit. */
-  static async open(options: ChannelServerOptions): Promise<ChannelServer> {
+  constructor(options: ChannelServerOptions) {
     const { pki, handshakeTimeout } = options;
-    const acceptor = await MtlsAcceptor.open({ ...pki, handshakeTimeout });
-    return new ChannelServer(acceptor, options);
+    this.#acceptor = new MtlsAcceptor({ ...pki, handshakeTimeout });
+    this.#options = options;
   }
 
   /** Takes a channel and serves it; never throws, the outcome is logged and counted. */
@@ -77,7 +72,6 @@ export class ChannelServer {
   async close(): Promise<void> {
     this.#stop.abort(new SallyportError("aborted", "the gateway is stopping"));
     await this.drain();
-    this.#acceptor.close();
   }
 
   async #serve(channel: Duplex, id: number): Promise<void> {
@@ -111,7 +105,7 @@ export class ChannelServer {
       const { code, message } = asSallyportError(error);
       log.warn("channel {id} failed: {message}", { id, code, message });
     } finally {
-      // What was written may still be on its way through the hop: a drain waits for that, too.
+      // What was written may still wait for the channel's window: a drain waits for that, too.
       await closedOf(channel, this.#stop.signal);
       counts.open--;
     }

@@ -1,105 +1,130 @@
 /**
- * A TLS socket as a well-behaved Duplex: backpressure that holds and half-closes that arrive.
- *
- * Deno 2.9.4 goes on reading from the network while a TLSSocket is paused, keeps all of it in memory,
- * and then forgets the peer's close_notify. So the TLSSocket under this stream is never paused; what is
- * paused instead is its intake: the socket, or the hop, that feeds it ciphertext.
+ * A TLS connection after its handshake as a well-behaved Duplex: backpressure that holds and half-closes
+ * that arrive. It works Deno's TLS engine by hand, the object under a TLSSocket: ciphertext goes in and
+ * plaintext comes out in the same call, and the other way round. So nothing lies in between that could
+ * be forgotten, and a byte needs no further turn of the event loop. The engine is not documented; this
+ * file is the only one that touches it, and test/channel/tls_stream_test.ts fails if it changes.
  */
-import type { Buffer } from "node:buffer";
-import type { Socket } from "node:net";
+import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { SallyportError } from "../errors.ts";
+import type { CarrierUser, TlsCarrier } from "./tls_carrier.ts";
 
-/** Plaintext kept for a reader that is not reading before the intake is paused, bytes. */
-const READ_AHEAD = 256 * 1024;
+/** Plaintext kept for a reader that is not reading before the duplex is paused, bytes. */
+const READ_AHEAD = 64 * 1024;
+/** As much as the engine encrypts at a time, bytes; of more it would keep the rest. */
+const PIECE = 48 * 1024;
 
-/** Where a TLS socket's ciphertext comes from, and goes to. */
-export interface Intake {
-  pause(): void;
-  resume(): void;
-  /** Closes it at once, and such that the other side sees a break and not an end. */
-  reset(): void;
+/** Deno's TLSWrap, as far as it is used. */
+interface Engine {
+  /** Called with plaintext, or with nothing at the peer's close_notify. */
+  onread(plaintext?: ArrayBuffer): void;
+  /** Makes the engine look at `onread`. */
+  readStart(): number;
+  /** Decrypts. */
+  readBuffer(ciphertext: Uint8Array): void;
+  /** Encrypts; what an adapter of Deno's has put in its place is passed by. */
+  writeBuffer(request: object, plaintext: Uint8Array): number;
+  /** Makes a close_notify. */
+  shutdown(request: object): number;
+  /** Takes the ciphertext that is to be sent. */
+  drainEncOut(): Uint8Array;
 }
 
-/**
- * The intake of a TLS socket that runs directly on a network socket. `pause()` of the network socket
- * itself would not do: its `resume()` would take the bytes away from TLS. Its handle is what Node and
- * Deno stop and start themselves; test/channel/tls_stream_test.ts fails if that changes.
- */
-export function socketIntake(socket: Socket): Intake {
-  const handle = () =>
-    (socket as Socket & { _handle?: { readStop(): void; readStart(): void } | null })._handle;
-  return {
-    pause: () => handle()?.readStop(),
-    resume: () => handle()?.readStart(),
-    reset: () => {
-      if (!socket.destroyed) socket.resetAndDestroy();
-    },
-  };
-}
+/** The engine reports to requests when they are done, which they are at once. */
+const REQUEST = {};
 
 /**
- * Plaintext of a TLS connection whose handshake is over. Owns the TLS socket. Destroyed before its end
- * was sent, it resets the connection: common TLS clients take a close without close_notify for an end,
- * so that a part would pass for the whole.
+ * Owns the TLS socket and the carrier's duplex. Destroyed before its end was sent, it breaks the duplex
+ * off: common TLS clients take a close without close_notify for an end, so that a part would pass for
+ * the whole.
  */
-export class TlsStream extends Duplex {
+export class TlsStream extends Duplex implements CarrierUser {
   readonly #tls: TLSSocket;
-  readonly #intake: Intake;
+  readonly #engine: Engine;
+  readonly #methods: Engine;
+  readonly #carrier: TlsCarrier;
+  readonly #duplex: Duplex;
   #paused = false;
   #ended = false;
 
   /** Must be made in the very callback that reports the handshake: no byte may come before. */
-  constructor(tls: TLSSocket, intake: Intake) {
+  constructor(tls: TLSSocket, carrier: TlsCarrier) {
     super({ allowHalfOpen: true, readableHighWaterMark: READ_AHEAD });
     this.#tls = tls;
-    this.#intake = intake;
-    tls.on("data", (chunk: Buffer) => this.#onData(chunk));
-    tls.on("end", () => {
-      this.#ended = true;
-      if (!this.destroyed) this.push(null);
-    });
+    this.#carrier = carrier;
+    this.#duplex = carrier.duplex;
     tls.on("error", (error: Error) => this.destroy(error));
-    tls.on("close", () => this.#onClose());
+    this.#engine = (tls as TLSSocket & { _handle: Engine })._handle;
+    this.#methods = Object.getPrototypeOf(this.#engine);
+    this.#engine.onread = (plaintext) => this.#onPlaintext(plaintext);
+    this.#engine.readStart();
+    carrier.handOver(this);
   }
 
-  #onData(chunk: Buffer): void {
-    if (this.destroyed || this.push(chunk) || this.#paused) return;
-    this.#paused = true;
-    this.#intake.pause();
+  receive(ciphertext: Uint8Array): void {
+    if (this.#ended || this.destroyed) return;
+    this.#engine.readBuffer(ciphertext);
+    this.#flush();
   }
 
-  #onClose(): void {
+  receiveEnd(): void {
+    this.#onPlaintext(undefined);
+  }
+
+  receiveClose(error?: Error): void {
     if (this.destroyed) return;
-    if (!this.#ended) {
-      return void this.destroy(
-        new SallyportError("ssh-closed", "the connection was closed before its end"),
-      );
-    }
-    if (this.readableEnded) this.destroy();
+    if (error || !this.#ended) {
+      const text = "the connection was closed before its end";
+      this.destroy(new SallyportError("ssh-closed", text, { cause: error }));
+    } else if (this.readableEnded) this.destroy();
     else this.once("end", () => this.destroy());
   }
 
   override _read(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#intake.resume();
+    this.#duplex.resume();
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    // Deno's TLSSocket sends nothing more behind a write of no bytes, and node:http makes such writes.
-    if (chunk.length === 0 || this.#tls.write(chunk)) done();
-    else this.#tls.once("drain", done);
+    for (let at = 0; at < chunk.length; at += PIECE) {
+      this.#methods.writeBuffer.call(this.#engine, REQUEST, chunk.subarray(at, at + PIECE));
+      this.#flush();
+    }
+    if (this.#duplex.writableNeedDrain) this.#duplex.once("drain", done);
+    else done();
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#tls.end(() => done());
+    this.#methods.shutdown.call(this.#engine, REQUEST);
+    this.#flush();
+    this.#duplex.end(() => done());
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (!this.writableFinished) this.#intake.reset();
+    if (this.writableFinished) this.#duplex.destroy();
+    else this.#carrier.reset();
     this.#tls.destroy();
     done(error);
+  }
+
+  #onPlaintext(plaintext: ArrayBuffer | undefined): void {
+    if (this.#ended || this.destroyed) return;
+    if (plaintext === undefined) {
+      this.#ended = true;
+      this.push(null);
+      // What follows a close_notify is nothing but the duplex's own end.
+      this.#duplex.resume();
+    } else if (!this.push(Buffer.from(plaintext)) && !this.#paused) {
+      this.#paused = true;
+      this.#duplex.pause();
+    }
+  }
+
+  #flush(): void {
+    const ciphertext = this.#engine.drainEncOut();
+    if (ciphertext.length > 0 && !this.#duplex.destroyed) this.#duplex.write(ciphertext);
   }
 }

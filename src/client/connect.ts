@@ -51,27 +51,21 @@ export async function startConnect(
   const grants = new Grants(options.grant, options.now ?? Date.now, signal);
   await grants.current();
   signal.throwIfAborted();
-  const opener = await StreamOpener.open();
+  const opener = new StreamOpener();
   const serving = new Set<Promise<void>>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const served = serve(socket, options, { grants, opener, signal })
       .finally(() => serving.delete(served));
     serving.add(served);
   });
-  try {
-    const address = await listen(server, options.listen, "--listen");
-    const finished = aborted(signal).then(async () => {
-      const closed = once(server, "close");
-      server.close();
-      opener.close();
-      await Promise.all(serving);
-      await closed;
-    });
-    return { address, finished };
-  } catch (error) {
-    opener.close();
-    throw error;
-  }
+  const address = await listen(server, options.listen, "--listen");
+  const finished = aborted(signal).then(async () => {
+    const closed = once(server, "close");
+    server.close();
+    await Promise.all(serving);
+    await closed;
+  });
+  return { address, finished };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

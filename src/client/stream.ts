@@ -3,9 +3,10 @@
  * the gateway with another (protocol.md, "TLS 8443" and "Inside the channel").
  */
 import { isIP, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { HopMaker } from "../channel/hop.ts";
-import { type Intake, socketIntake, TlsStream } from "../channel/tls_stream.ts";
+import { TlsCarrier } from "../channel/tls_carrier.ts";
+import { TlsStream } from "../channel/tls_stream.ts";
 import { dialer } from "../egress/dial.ts";
 import { SallyportError } from "../errors.ts";
 
@@ -38,25 +39,12 @@ export interface StreamOpenerOptions {
   timeout?: number;
 }
 
-/** Opens streams to gateways. Owns the listener of its local hops. */
+/** Opens streams to gateways. */
 export class StreamOpener {
-  readonly #hops: HopMaker;
   readonly #timeout: number;
 
-  private constructor(hops: HopMaker, timeout: number) {
-    this.#hops = hops;
+  constructor({ timeout = CONNECT_TIMEOUT }: StreamOpenerOptions = {}) {
     this.#timeout = timeout;
-  }
-
-  static async open({ timeout = CONNECT_TIMEOUT }: StreamOpenerOptions = {}): Promise<
-    StreamOpener
-  > {
-    return new StreamOpener(await HopMaker.open(), timeout);
-  }
-
-  /** Opens no more streams; those that exist go on. */
-  close(): void {
-    this.#hops.close();
   }
 
   /**
@@ -86,9 +74,8 @@ export class StreamOpener {
 
   #toRelay(socket: Socket, { relay }: ConnectionGrant, signal: AbortSignal): Promise<TlsStream> {
     const host = relay.host.replace(/^\[(.*)\]$/, "$1");
-    return handshake(signal, socketIntake(socket), {
+    return handshake(signal, socket, {
       ...identity(relay),
-      socket,
       // RFC 6066 §3 has no IP addresses in server_name; the certificate is checked against the host.
       ...(isIP(host) ? { host } : { servername: host, host }),
     }).catch((error) => {
@@ -106,10 +93,8 @@ export class StreamOpener {
     let refusal: Error | undefined;
     outer.on("error", (error) => refusal = error);
     try {
-      const { socket, intake } = await this.#hops.join(outer);
-      return await handshake(signal, intake, {
+      return await handshake(signal, outer, {
         ...identity(gateway),
-        socket,
         servername: "localhost",
         ALPNProtocols: [alpn],
       });
@@ -133,15 +118,16 @@ function identity(keys: TlsIdentity): ConnectionOptions {
   };
 }
 
-/** Rejects with what TLS says, or the signal's reason; the TLS socket is destroyed then. */
+/** Rejects with what TLS says, or the signal's reason. */
 function handshake(
   signal: AbortSignal,
-  intake: Intake,
+  duplex: Duplex,
   options: ConnectionOptions,
 ): Promise<TlsStream> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    const tls: TLSSocket = connectTls(options);
+    const carrier = new TlsCarrier(duplex);
+    const tls: TLSSocket = connectTls({ ...options, socket: carrier as unknown as Socket });
     const fail = (reason: unknown) => {
       settle();
       tls.on("error", () => {});
@@ -160,7 +146,7 @@ function handshake(
     signal.addEventListener("abort", aborted, { once: true });
     tls.once("secureConnect", () => {
       settle();
-      resolve(new TlsStream(tls, intake));
+      resolve(new TlsStream(tls, carrier));
     });
   });
 }

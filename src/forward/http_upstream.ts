@@ -3,7 +3,8 @@ import { Agent } from "node:http";
 import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { type Intake, socketIntake, TlsStream } from "../channel/tls_stream.ts";
+import { TlsCarrier } from "../channel/tls_carrier.ts";
+import { TlsStream } from "../channel/tls_stream.ts";
 import { SallyportError } from "../errors.ts";
 import type { ForwardContext } from "./handler.ts";
 import type { HttpConfig } from "./http_config.ts";
@@ -61,8 +62,9 @@ function secure(
   signal: AbortSignal,
 ): Promise<Duplex> {
   return new Promise((resolve, reject) => {
+    const carrier = new AgentCarrier(socket);
     const tls = connectTls({
-      socket,
+      socket: carrier as unknown as Socket,
       host,
       // RFC 6066 §3: server_name holds no addresses.
       ...(isIP(host) ? {} : { servername: host }),
@@ -98,24 +100,30 @@ function secure(
     tls.once("error", fail).once("close", onClose);
     tls.once("secureConnect", () => {
       settle();
-      // HTTP tells its messages' ends itself: an idle connection is closed, not reset.
-      resolve(new AgentStream(tls, { ...socketIntake(socket), reset() {} }));
+      resolve(new AgentStream(tls, carrier, socket));
     });
   });
 }
 
+/** HTTP tells its messages' ends itself: an idle connection is closed, not reset. */
+class AgentCarrier extends TlsCarrier {
+  override reset(): void {
+    this.duplex.destroy();
+  }
+}
+
 /** A TlsStream with the socket methods that node's Agent calls on what it keeps. */
 class AgentStream extends TlsStream {
-  readonly #tls: TLSSocket;
+  readonly #socket: Socket;
 
-  constructor(tls: TLSSocket, intake: Intake) {
-    super(tls, intake);
-    this.#tls = tls;
-    tls.on("timeout", () => this.emit("timeout"));
+  constructor(tls: TLSSocket, carrier: TlsCarrier, socket: Socket) {
+    super(tls, carrier);
+    this.#socket = socket;
+    socket.on("timeout", () => this.emit("timeout"));
   }
 
   setKeepAlive(enable?: boolean, delay?: number): this {
-    this.#tls.setKeepAlive(enable, delay);
+    this.#socket.setKeepAlive(enable, delay);
     return this;
   }
 
@@ -124,7 +132,7 @@ class AgentStream extends TlsStream {
   }
 
   setTimeout(timeout: number): this {
-    this.#tls.setTimeout(timeout);
+    this.#socket.setTimeout(timeout);
     return this;
   }
 

@@ -191,7 +191,7 @@ function openRotation(options: GatewayOptions, api: RegistrationApi, state: Link
       now: clock.now,
     }),
     openChannels: (pki) =>
-      ChannelServer.open({
+      new ChannelServer({
         pki,
         dial: options.dialTarget,
         connectTimeout: options.targetTimeout,

@@ -28,7 +28,7 @@ export type ChannelTaker = Pick<ChannelServer, "accept" | "drain" | "close" | "c
 export interface RotationOptions {
   register(wish: RelayWish, signal?: AbortSignal): Promise<Registered>;
   /** Opens the server for the channels of one registration. */
-  openChannels(pki: Registered["registration"]["pki"]): Promise<ChannelTaker>;
+  openChannels(pki: Registered["registration"]["pki"]): ChannelTaker;
   state: LinkState;
   clock: Clock;
   /** @default Math.random */
@@ -154,7 +154,7 @@ export class Rotation {
   async #fetch(wish: RelayWish, signal: AbortSignal): Promise<Generation> {
     const { register, openChannels } = this.#options;
     const registered = await register(wish, signal);
-    const channels = await openChannels(registered.registration.pki);
+    const channels = openChannels(registered.registration.pki);
     if (signal.aborted) {
       await channels.close();
       throw signal.reason;

@@ -11,7 +11,8 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { readX509 } from "../certificates/x509.ts";
-import { socketIntake, TlsStream } from "../channel/tls_stream.ts";
+import { acceptTls, TlsCarrier } from "../channel/tls_carrier.ts";
+import { TlsStream } from "../channel/tls_stream.ts";
 import { asSallyportError } from "../errors.ts";
 import { pipe } from "../forward/pipe.ts";
 import { logger } from "../log.ts";
@@ -54,8 +55,7 @@ export class FrontDoor {
   readonly server: Server;
   readonly #registry: Registry;
   readonly #lobby: Lobby;
-  /** Open connections by their two ends, which is what a TLS socket can tell of the one under it. */
-  readonly #sockets = new Map<string, Socket>();
+  readonly #sockets = new Set<Socket>();
   readonly #serving = new Set<Promise<void>>();
   #tls: TlsServer | undefined;
   /** Settles when the server, told to stop, has lost its last connection. */
@@ -88,13 +88,6 @@ export class FrontDoor {
         allowHalfOpen: true,
       } as Parameters<typeof createTlsServer>[0],
     );
-    tls.on("tlsClientError", (error: Error, stream: TLSSocket) => {
-      const { authorizationError: verdict } = stream;
-      if (verdict) log.info("a client's certificate is refused: {verdict}", { verdict });
-      else log.debug("TLS handshake failed: {reason}", { reason: error.message });
-      stream.destroy();
-    });
-    tls.on("secureConnection", (stream: TLSSocket) => this.#onSecure(stream));
     this.#tls = tls;
   }
 
@@ -107,7 +100,7 @@ export class FrontDoor {
   /** Ends every stream; resolves when all connections are gone. */
   async close(): Promise<void> {
     const closed = this.#stopListening();
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
     await Promise.all(this.#serving);
   }
@@ -122,23 +115,30 @@ export class FrontDoor {
   #receive(socket: Socket): void {
     socket.on("error", () => {});
     if (!this.#tls) return void socket.destroy();
-    const key = ends(socket);
-    this.#sockets.set(key, socket);
-    socket.once("close", () => this.#sockets.delete(key));
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
     const from = socket.remoteAddress;
     this.#lobby.enter(socket, (why) => {
       log.info("client at {from} cut off during its TLS handshake: {why}", { from, why });
     });
-    this.#tls.emit("connection", socket);
+    const carrier = new TlsCarrier(socket);
+    acceptTls(this.#tls, carrier, {
+      onSecure: (tls) => this.#onSecure(tls, socket, carrier),
+      onFailure: (error, tls) => {
+        const { authorizationError: verdict } = tls;
+        if (verdict) log.info("a client's certificate is refused: {verdict}", { verdict });
+        else log.debug("TLS handshake failed: {reason}", { reason: error.message });
+        carrier.dismiss();
+      },
+    });
   }
 
-  #onSecure(tls: TLSSocket): void {
-    const socket = this.#sockets.get(ends(tls));
+  #onSecure(tls: TLSSocket, socket: Socket, carrier: TlsCarrier): void {
     const raw: unknown = tls.getPeerCertificate(false)?.raw;
     // Belt and braces: a TLS library that lets one through must not be the last word.
-    if (!socket || !tls.authorized || !(raw instanceof Uint8Array)) return void tls.destroy();
+    if (!tls.authorized || !(raw instanceof Uint8Array)) return void socket.destroy();
     this.#lobby.leave(socket);
-    const stream = new TlsStream(tls, socketIntake(socket));
+    const stream = new TlsStream(tls, carrier);
     stream.on("error", () => {});
     const serving = serve(stream, raw, this.#registry)
       .catch((error) => {
@@ -151,10 +151,6 @@ export class FrontDoor {
       .finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);
   }
-}
-
-function ends({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
-  return [remoteAddress, remotePort, localAddress, localPort].join(" ");
 }
 
 async function serve(

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { socketIntake, TlsStream } from "../../src/channel/tls_stream.ts";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { acceptTls, TlsCarrier } from "../../src/channel/tls_carrier.ts";
+import { TlsStream } from "../../src/channel/tls_stream.ts";
 import { certificate } from "../forward/certificates.ts";
 
 const HOST = "127.0.0.1";
@@ -22,28 +23,31 @@ async function pair() {
     } as Parameters<typeof createTlsServer>[0],
   );
   const sockets: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    sockets.push(socket);
-    tlsServer.emit("connection", socket);
-  });
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
   server.listen(0, HOST);
   await once(server, "listening");
-  const far = new Promise<TlsStream>((resolve) => {
-    tlsServer.on("secureConnection", (tls: TLSSocket) => {
-      resolve(new TlsStream(tls, socketIntake(sockets[0]!)));
+  const far = new Promise<TlsStream>((resolve, reject) => {
+    server.on("connection", (socket: Socket) => {
+      sockets.push(socket);
+      const carrier = new TlsCarrier(socket);
+      acceptTls(tlsServer, carrier, {
+        onSecure: (tls) => resolve(new TlsStream(tls, carrier)),
+        onFailure: reject,
+      });
     });
   });
   const { port } = server.address() as AddressInfo;
   const socket = connect({ host: HOST, port, allowHalfOpen: true, noDelay: true });
   const near = await new Promise<TlsStream>((resolve, reject) => {
+    const carrier = new TlsCarrier(socket);
     const tls = connectTls({
-      socket,
+      socket: carrier as unknown as Socket,
       servername: "localhost",
       ca: authority.certificate,
       ...({ allowHalfOpen: true } as object),
     });
     tls.once("error", reject);
-    tls.once("secureConnect", () => resolve(new TlsStream(tls, socketIntake(socket))));
+    tls.once("secureConnect", () => resolve(new TlsStream(tls, carrier)));
   });
   return {
     near,
@@ -111,18 +115,4 @@ Deno.test("a reader that does not read stops the sender after a few MiB, and the
   both.far.on("data", (chunk: Buffer) => read += chunk.length);
   await once(both.far, "end");
   assert.equal(read, total);
-});
-
-Deno.test("a network socket's handle can be told to stop and to start reading", async () => {
-  const server = createServer((socket) => socket.end()).listen(0, HOST);
-  await once(server, "listening");
-  const socket = connect({ host: HOST, port: (server.address() as AddressInfo).port });
-  await once(socket, "connect");
-  const { _handle: handle } = socket as unknown as { _handle: Record<string, unknown> };
-  assert.equal(typeof handle.readStop, "function");
-  assert.equal(typeof handle.readStart, "function");
-  socket.destroy();
-  const closed = once(server, "close");
-  server.close();
-  await closed;
 });

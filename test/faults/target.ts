@@ -36,7 +36,7 @@ export async function exchange(
   const report: Report = { id };
   const note = (error: Error) => void (report.broken ??= error.message);
   await Promise.all([
-    send(socket, size, seed, pause).then((sent) => report.sent = sent, note),
+    send(socket, size, seed, { pause }).then((sent) => report.sent = sent, note),
     receive(socket).then((received) => report.received = received, note),
   ]);
   return report;

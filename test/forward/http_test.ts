@@ -536,9 +536,7 @@ Deno.test("http: a client that goes away in its body breaks the target's request
     socket.on("end", () => socket.end());
     socket.on("close", () => outcome.resolve(heard));
   });
-  await using http = await httpStream(route("http", { host: HOST, port: target.port }), {
-    hop: true,
-  });
+  await using http = await httpStream(route("http", { host: HOST, port: target.port }));
   await http.client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
   await http.client.send("4\r\nhalf\r\n");
   await begun.promise;
@@ -575,9 +573,7 @@ Deno.test("http: a client that goes away while it waits lets the target's connec
     socket.once("close", () => gone.resolve());
     socket.on("end", () => socket.end());
   });
-  await using http = await httpStream(route("http", { host: HOST, port: target.port }), {
-    hop: true,
-  });
+  await using http = await httpStream(route("http", { host: HOST, port: target.port }));
   await http.client.send(get("/"));
   await asked.promise;
   http.client.stream.destroy();

@@ -143,11 +143,11 @@ export interface HttpStream {
 /** A stream that http mode serves, behind its CONFIG line. */
 export async function httpStream(
   route: Route,
-  { config = "CONFIG\n", hop = false, ...overrides }:
+  { config = "CONFIG\n", ...overrides }:
     & Partial<ForwardContext>
-    & { config?: string; hop?: boolean } = {},
+    & { config?: string } = {},
 ): Promise<HttpStream> {
-  const pair = await streamPair({ hop });
+  const pair = await streamPair();
   const stop = new AbortController();
   const result = forwardHttp(pair.server, route, context({ signal: stop.signal, ...overrides }));
   result.catch(() => {});

@@ -4,9 +4,9 @@ import { createHash, type Hash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { HopMaker } from "../../src/channel/hop.ts";
-import { type Intake, socketIntake, TlsStream } from "../../src/channel/tls_stream.ts";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { acceptTls, TlsCarrier } from "../../src/channel/tls_carrier.ts";
+import { TlsStream } from "../../src/channel/tls_stream.ts";
 import type { Route } from "../../src/channel/route.ts";
 import { dial } from "../../src/egress/dial.ts";
 import type { ForwardContext } from "../../src/forward/handler.ts";
@@ -28,8 +28,8 @@ export interface StreamPair {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Two ends of one TLS connection; with `hop` the handler's runs over a hop, as a channel's does. */
-export async function streamPair({ hop = false } = {}): Promise<StreamPair> {
+/** Two ends of one TLS connection. */
+export async function streamPair(): Promise<StreamPair> {
   const tlsServer = createTlsServer(
     {
       cert: identity.certificate,
@@ -37,17 +37,7 @@ export async function streamPair({ hop = false } = {}): Promise<StreamPair> {
       allowHalfOpen: true,
     } as Parameters<typeof createTlsServer>[0],
   );
-  let accepted: Socket | undefined;
-  let intake: Intake | undefined;
-  const hops = hop ? await HopMaker.open() : undefined;
-  const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    accepted = socket;
-    if (!hops) return void tlsServer.emit("connection", socket);
-    hops.join(socket).then((joined) => {
-      intake = joined.intake;
-      tlsServer.emit("connection", joined.socket);
-    });
-  });
+  const listener = createServer({ allowHalfOpen: true, noDelay: true });
   const fate = Promise.withResolvers<"closed" | "reset">();
   const inner = await listen(listener);
   const wire = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
@@ -65,29 +55,33 @@ export async function streamPair({ hop = false } = {}): Promise<StreamPair> {
     far.pipe(near);
   });
   const port = await listen(wire);
-  const server = new Promise<TlsStream>((resolve) => {
-    tlsServer.on("secureConnection", (tls: TLSSocket) => {
-      resolve(new TlsStream(tls, intake ?? socketIntake(accepted!)));
+  const server = new Promise<TlsStream>((resolve, reject) => {
+    listener.on("connection", (socket: Socket) => {
+      const carrier = new TlsCarrier(socket);
+      acceptTls(tlsServer, carrier, {
+        onSecure: (tls) => resolve(new TlsStream(tls, carrier)),
+        onFailure: reject,
+      });
     });
   });
   const socket = connect({ host: HOST, port, noDelay: true, allowHalfOpen: true });
   await once(socket, "connect");
+  const carrier = new TlsCarrier(socket);
   const tls = connectTls({
-    socket,
+    socket: carrier as unknown as Socket,
     servername: "localhost",
     ca: identity.certificate,
     ...({ allowHalfOpen: true } as object),
   });
   const client = await new Promise<TlsStream>((resolve, reject) => {
     tls.once("error", reject);
-    tls.once("secureConnect", () => resolve(new TlsStream(tls, socketIntake(socket))));
+    tls.once("secureConnect", () => resolve(new TlsStream(tls, carrier)));
   });
   // Tests look at what arrives; a break shows as a missing end.
   client.on("error", () => {});
   const pair = { client, socket, server: await server, fate: fate.promise };
   listener.close();
   wire.close();
-  hops?.close();
   return {
     ...pair,
     async [Symbol.asyncDispose]() {

@@ -191,7 +191,7 @@ Deno.test("a platform that vanishes ends the target's connection", async () => {
     socket.once("close", () => gone.resolve());
     socket.on("end", () => socket.end());
   });
-  await using pair = await streamPair({ hop: true });
+  await using pair = await streamPair();
   const result = forwardTcp(
     pair.server,
     route("tcp", { host: HOST, port: target.port }),
@@ -231,7 +231,7 @@ Deno.test("an abort ends a forward that is under way", async () => {
 });
 
 Deno.test("connecting is given up when the platform leaves meanwhile", async () => {
-  await using pair = await streamPair({ hop: true });
+  await using pair = await streamPair();
   const dialing = Promise.withResolvers<AbortSignal>();
   const result = forwardTcp(
     pair.server,

@@ -26,7 +26,7 @@ function setUp({ life = 24 * HOUR } = {}) {
     openChannels: () => {
       const channels = new FakeChannels();
       servers.push(channels);
-      return Promise.resolve(channels);
+      return channels;
     },
     state,
     clock,

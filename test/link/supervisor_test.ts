@@ -43,7 +43,7 @@ function setUp({ namedRelay = true, life = 24 * HOUR }: SetUp = {}) {
     },
     openChannels: () => {
       channels.push(new FakeChannels());
-      return Promise.resolve(channels.at(-1)!);
+      return channels.at(-1)!;
     },
     state,
     clock,

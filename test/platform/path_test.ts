@@ -16,14 +16,10 @@ const HOST = "127.0.70.10";
 async function ping(p: PlatformFixture): Promise<string> {
   const grant = await p.as("client", ["client"])
     .openConnection({ gateway: "gw", targetHost: "127.0.0.1", targetPort: 1 });
-  const opener = await StreamOpener.open();
-  try {
-    let text = "";
-    for await (const chunk of await opener.stream(grant, "infisical-ping")) text += chunk;
-    return text;
-  } finally {
-    opener.close();
-  }
+  let text = "";
+  const stream = await new StreamOpener().stream(grant, "infisical-ping");
+  for await (const chunk of stream) text += chunk;
+  return text;
 }
 
 for (const type of ["org", "instance"] as const) {
