@@ -20,6 +20,11 @@ export interface CarrierUser {
   receiveClose(error?: Error): void;
 }
 
+/** A duplex that can give away what comes without a copy (ssh/channel.ts). */
+interface DirectDuplex extends Duplex {
+  takeDirectly?(take: (data: Uint8Array) => void): void;
+}
+
 /** Stands between Deno's TLS and a duplex. Owns the duplex from the start on. */
 export class TlsCarrier extends EventEmitter {
   readonly allowHalfOpen = true;
@@ -44,9 +49,10 @@ export class TlsCarrier extends EventEmitter {
     );
   }
 
-  /** From now on what comes goes to `user`. */
+  /** From now on what comes goes to `user`, who has done with the bytes when its method returns. */
   handOver(user: CarrierUser): void {
     this.#user = user;
+    (this.duplex as DirectDuplex).takeDirectly?.((data) => user.receive(data));
   }
 
   /** Closes the duplex at once, and such that the other side sees a break and not an end. */

@@ -20,12 +20,17 @@ const SMALL = 4 * 1024;
 /** What they are gathered in, bytes. */
 const GATHERED = 16 * 1024;
 
+/** Where data that came in several messages is put together for a taker, who has done with it at once. */
+let whole = new Uint8Array(64 * 1024);
+
 /** What a channel needs from its connection. */
 export interface ChannelLink {
   sendData(recipient: number, data: Buffer): void;
   sendWindowAdjust(recipient: number, bytes: number): void;
   sendEof(recipient: number): void;
   sendClose(recipient: number): void;
+  /** Calls the channel's `deliver` when everything that came together has been received. */
+  deliverLater(channel: Channel): void;
   /** True while the socket cannot take more. */
   readonly congested: boolean;
   /** Calls the channel's `resumeWriting` once the socket can take more, in the order of asking. */
@@ -52,6 +57,9 @@ export class Channel extends Duplex {
   #localWindow = this.#window;
   #taken = 0;
   #readerFull = false;
+  /** Data that has come and is not delivered yet; valid until all that came with it is received. */
+  #arrived: Uint8Array[] = [];
+  #taker: ((data: Uint8Array) => void) | undefined;
   #small: Buffer | undefined;
   #smallLength = 0;
   #eofReceived = false;
@@ -79,18 +87,45 @@ export class Channel extends Duplex {
 
   // From the connection
 
-  /** CHANNEL_DATA. Throws `ssh-protocol` if the peer sends more than the window allows. */
-  receiveData(data: Buffer): void {
+  /**
+   * CHANNEL_DATA; the bytes are valid until `deliver`. Throws `ssh-protocol` if the peer sends more than
+   * the window allows.
+   */
+  receiveData(data: Uint8Array): void {
     if (data.length > this.#localWindow || this.#eofReceived) {
       throw new SallyportError("ssh-protocol", `channel ${this.id}: data beyond window or EOF`);
     }
     this.#localWindow -= data.length;
     this.#taken += data.length;
     if (this.destroyed || data.length === 0) return;
+    if (this.#arrived.push(data) === 1) this.#link.deliverLater(this);
+  }
+
+  /** Hands on what has come since the last time, in one piece. */
+  deliver(): void {
+    const arrived = this.#arrived;
+    if (arrived.length === 0) return;
+    this.#arrived = [];
+    if (this.destroyed) return;
+    if (this.#taker && this.readableFlowing && this.readableLength === 0 && !this.#small) {
+      this.#taker(arrived.length === 1 ? arrived[0]! : joined(arrived));
+      if (this.readableFlowing) this.#openWindow();
+      else this.#readerFull = true;
+      return;
+    }
+    const data = Buffer.concat(arrived);
     if (this.#readerFull && data.length <= SMALL) return this.#gather(data);
     this.#pushGathered();
     if (this.push(data)) this.#openWindow();
     else this.#readerFull = true;
+  }
+
+  /**
+   * From now on `take` is given what comes while the channel flows and nothing waits in it, instead of a
+   * "data" event and without a copy: the bytes are valid only until it returns.
+   */
+  takeDirectly(take: (data: Uint8Array) => void): void {
+    this.#taker = take;
   }
 
   /** CHANNEL_WINDOW_ADJUST. */
@@ -102,6 +137,7 @@ export class Channel extends Duplex {
   /** CHANNEL_EOF. */
   receiveEof(): void {
     if (this.#eofReceived) return;
+    this.deliver();
     this.#eofReceived = true;
     if (!this.destroyed) {
       this.#pushGathered();
@@ -129,6 +165,7 @@ export class Channel extends Duplex {
    * sides had said everything.
    */
   lose(error: SallyportError): void {
+    this.deliver();
     const complete = this.#eofReceived && this.#eofSent;
     this.#closeSent = true;
     this.#closeReceived = true;
@@ -163,6 +200,13 @@ export class Channel extends Duplex {
     return chunk;
   }
 
+  /** A stream whose data was taken directly has not been read since, and node would not ask again. */
+  override resume(): this {
+    super.resume();
+    if (this.#taker && this.readableLength === 0) this._read();
+    return this;
+  }
+
   override _read(): void {
     if (!this.#readerFull) return;
     this.#readerFull = false;
@@ -189,6 +233,7 @@ export class Channel extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#small = undefined;
+    this.#arrived = [];
     processWindows.giveBack(this.#window);
     this.#window = 0;
     this.#sendClose();
@@ -217,7 +262,7 @@ export class Channel extends Duplex {
    * A window full of one-byte messages, each a buffer of its own, would take a hundred times the
    * window in memory while the reader does not read.
    */
-  #gather(data: Buffer): void {
+  #gather(data: Uint8Array): void {
     if (this.#smallLength + data.length > GATHERED) this.#pushGathered();
     this.#small ??= Buffer.allocUnsafe(GATHERED);
     this.#small.set(data, this.#smallLength);
@@ -259,6 +304,18 @@ export class Channel extends Duplex {
     this.#waiting = undefined;
     waiting?.done(closedError());
   }
+}
+
+function joined(parts: Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  if (length > whole.length) whole = new Uint8Array(2 * length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole.subarray(0, length);
 }
 
 function closedError(): SallyportError {

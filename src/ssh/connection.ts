@@ -45,6 +45,8 @@ export class Connection implements ChannelLink {
   readonly #pings: Ping[] = [];
   /** Channels that wait for the socket, the longest waiting first. */
   readonly #waiting = new Set<Channel>();
+  /** Channels that have received data since the last delivery. */
+  #arrivals: Channel[] = [];
   #nextId = 0;
   #ended: SallyportError | undefined;
 
@@ -129,7 +131,15 @@ export class Connection implements ChannelLink {
     for (const ping of this.#pings.splice(0)) ping.failed(error);
   }
 
-  /** Handles one message. Throws `ssh-protocol` if it breaks the protocol. */
+  /** Everything that came together has been received: channels hand on what they got. */
+  deliver(): void {
+    const arrivals = this.#arrivals;
+    if (arrivals.length === 0) return;
+    this.#arrivals = [];
+    for (const channel of arrivals) channel.deliver();
+  }
+
+  /** Handles one message, whose bytes are valid until `deliver`. Throws `ssh-protocol` if it breaks the protocol. */
   receive(payload: Buffer): void {
     const type = payload[0]!;
     if (type === MESSAGE.channelData) return this.#onData(payload);
@@ -184,6 +194,10 @@ export class Connection implements ChannelLink {
 
   sendClose(recipient: number): void {
     this.#send(byte(MESSAGE.channelClose), uint32(recipient));
+  }
+
+  deliverLater(channel: Channel): void {
+    this.#arrivals.push(channel);
   }
 
   waitForSocket(channel: Channel): void {

@@ -3,14 +3,16 @@
  * above it, keepalive, and one end for all of them. Authentication is what differs (client.ts,
  * server.ts).
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { SallyportError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
+import { input } from "./cipher/engine.ts";
 import { Connection } from "./connection.ts";
 import { Transport, type TransportOptions, transportReady } from "./internals/transport.ts";
 import { ALGORITHMS, type Algorithms } from "./algorithms.ts";
 import { DISCONNECT } from "./message.ts";
+import { readDirectly } from "./socket_reader.ts";
 import { SocketWriter } from "./socket_writer.ts";
 import { VERSION } from "../version.ts";
 
@@ -67,6 +69,7 @@ export class Session {
   #authenticated = false;
   #over = false;
   #congested = false;
+  #direct = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: SessionOptions) {
@@ -86,6 +89,7 @@ export class Session {
         onWrite: (data) => this.#write(data),
         onReady: (first) => first ? this.#authentication?.onReady() : this.connection.drained(),
         onMessage: (payload) => this.#onMessage(payload),
+        onReceived: () => this.connection.deliver(),
         onServiceRequest: (name) => this.#authentication?.onServiceRequest?.(name),
         onServiceAccept: (name) => this.#authentication?.onServiceAccept?.(name),
         onDisconnect: (reason, text) => this.#onDisconnect(reason, text),
@@ -117,7 +121,7 @@ export class Session {
     await transportReady;
     if (this.#over) return;
     this.#transport.start();
-    socket.on("data", (data: Buffer) => this.#transport.receive(data));
+    socket.on("data", (data: Buffer) => this.#receive(data));
     // One that came through a proxy is paused, so that nothing is lost on the way here.
     socket.resume();
   }
@@ -202,6 +206,16 @@ export class Session {
     this.#resolveClosed(error);
   }
 
+  #receive(data: Uint8Array): void {
+    if (this.#over) return;
+    const { inPlace } = this.#transport;
+    if (inPlace && this.#authenticated && !this.#direct && this.#socket.readableLength === 0) {
+      this.#direct = true;
+      readDirectly(this.#socket, input, (bytes) => this.#receive(bytes));
+    }
+    this.#transport.receive(data);
+  }
+
   #write(data: Uint8Array): void {
     this.#writer.write(data);
     if (this.#socket.writableLength > SOCKET_BUFFER) this.#congested = true;
@@ -211,7 +225,7 @@ export class Session {
     if (this.#over) return;
     try {
       if (this.#authenticated) this.connection.receive(payload);
-      else this.#authentication?.onMessage(payload);
+      else this.#authentication?.onMessage(Buffer.from(payload));
     } catch (error) {
       this.fail(asSshError(error));
     }

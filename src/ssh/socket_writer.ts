@@ -45,5 +45,7 @@ export class SocketWriter {
     if (this.#filled === this.#sent || this.#socket.destroyed) return;
     this.#socket.write(this.#piece.subarray(this.#sent, this.#filled));
     this.#sent = this.#filled;
+    // What the kernel has taken at once, nobody looks at any more.
+    if (this.#socket.writableLength === 0) this.#sent = this.#filled = 0;
   }
 }

@@ -53,7 +53,7 @@ function cipher(seqno = 0) {
 
 function decipher(seqno = 0) {
   const payloads: Buffer[] = [];
-  const onPayload = (payload: Buffer) => void payloads.push(payload);
+  const onPayload = (payload: Buffer) => void payloads.push(Buffer.from(payload));
   const inbound = { seqno, onPayload, decipherKey: KEYS };
   return { decipher: new ChaChaPolyDecipher({ inbound }), payloads };
 }

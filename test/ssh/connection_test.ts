@@ -25,7 +25,13 @@ function end(options: { maxChannels?: number; accept?: boolean } = {}) {
     maxChannels: options.maxChannels,
     ...(options.accept === false ? {} : { onOpen: (channel: Channel) => channels.push(channel) }),
   });
-  const get = (...parts: Uint8Array[]) => connection.receive(Buffer.concat(parts));
+  /** One read with one message; the bytes are gone afterwards, as they are in a session. */
+  const get = (...parts: Uint8Array[]) => {
+    const message = Buffer.concat(parts);
+    connection.receive(message);
+    connection.deliver();
+    message.fill(0xee);
+  };
   return {
     connection,
     sent,
@@ -229,6 +235,48 @@ Deno.test("a flood of one-byte messages is gathered, and arrives in order", asyn
   await once(channel, "close");
   assert.equal(at, total);
   assert.ok(chunks.length < 10, `${chunks.length} buffers`);
+});
+
+Deno.test("what comes together arrives in one piece, taken directly or not, and EOF comes behind it", async () => {
+  for (const direct of [false, true]) {
+    const { connection, open } = end();
+    const channel = open();
+    const pieces: string[] = [];
+    const take = (chunk: Uint8Array) => pieces.push(Buffer.from(chunk).toString());
+    channel.on("data", take);
+    if (direct) channel.takeDirectly(take);
+    const message = (number: number, ...rest: Uint8Array[]) =>
+      connection.receive(Buffer.concat([byte(number), uint32(channel.id), ...rest]));
+    for (const text of ["a", "b", "c"]) message(MESSAGE.channelData, string(text));
+    message(MESSAGE.channelEof);
+    connection.deliver();
+    await once(channel, "end");
+    assert.deepEqual(pieces, ["abc"]);
+  }
+});
+
+Deno.test("who takes directly and pauses gets the rest in order, and the window opens again", async () => {
+  const { open, data, eof, numbers } = end();
+  const channel = open();
+  let all = "";
+  const take = (chunk: Uint8Array) => {
+    all += Buffer.from(chunk).toString();
+    channel.pause();
+    setImmediate(() => channel.resume());
+  };
+  channel.on("data", take);
+  channel.takeDirectly(take);
+  let expected = "";
+  for (let i = 0; i < 40; i++) {
+    const text = String.fromCharCode(97 + i % 26).repeat(4096);
+    expected += text;
+    data(channel, text);
+    if (i % 4 === 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  eof(channel);
+  await once(channel, "end");
+  assert.equal(all, expected);
+  assert.ok(numbers().filter((number) => number === MESSAGE.channelWindowAdjust).length > 2);
 });
 
 Deno.test("a message of every size between 0 and the largest arrives, and an empty one is none", async () => {

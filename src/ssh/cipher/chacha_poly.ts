@@ -5,7 +5,6 @@
 import { Buffer } from "node:buffer";
 import { randomFillSync } from "node:crypto";
 import * as engine from "./engine.ts";
-import { Slab } from "./slab.ts";
 
 /** Padding makes what the length counts a multiple of this (RFC 4253 §6). */
 const UNIT = 8;
@@ -108,15 +107,20 @@ export interface InboundConfig {
   };
 }
 
-/** Decrypts. Payloads are the receiver's to keep. */
+/** Messages below this number are ssh2's own, which keeps some of them. */
+const FIRST_UNKEPT = 50;
+
+/**
+ * Decrypts. A payload with a message of number 50 or above lies in the cipher's memory: it is valid
+ * until `decrypt` has returned, and data that is read to `engine.input` is not copied at all.
+ */
 export class ChaChaPolyDecipher {
   inSeqno: number;
   /** ssh2 puts another one in its place while keys are exchanged. */
   _onPayload: InboundConfig["inbound"]["onPayload"];
   readonly #keys: Uint8Array;
-  readonly #slab = new Slab();
   /** A packet of which not all has come. */
-  #partial: Uint8Array | undefined;
+  readonly #partial = new Uint8Array(4 + LARGEST_LENGTH + engine.TAG);
   #have = 0;
   /** Bytes of the whole partial packet, or 0 while its length is not known. */
   #need = 0;
@@ -132,56 +136,58 @@ export class ChaChaPolyDecipher {
    * to take the rest, as ssh2's ciphers do; undefined when all is taken. Throws if a packet is wrong.
    */
   decrypt(data: Uint8Array, at: number, end: number): number | undefined {
-    while (at < end) {
-      let payload: Buffer;
-      if (this.#have > 0) {
-        at += this.#gather(data, at, end);
-        if (this.#have < this.#need || this.#need === 0) continue;
-        payload = this.#open(this.#partial!, 0, this.#need);
-        this.#have = this.#need = 0;
-      } else {
-        const whole = end - at < 4 ? 0 : this.#wholeLength(data, at);
-        if (whole === 0 || whole > end - at) {
-          at += this.#gather(data, at, end);
-          continue;
-        }
-        payload = this.#open(data, at, whole);
-        at += whole;
+    if (this.#have + end - at < this.#need) return this.#keep(data.subarray(at, end));
+    return engine.withInput(() => {
+      for (; at < end; at += engine.INPUT) {
+        const next = this.#decrypt(data, at, Math.min(end, at + engine.INPUT));
+        if (next !== undefined) return next;
       }
+    });
+  }
+
+  #decrypt(data: Uint8Array, at: number, end: number): number | undefined {
+    const before = this.#partial.subarray(0, this.#have);
+    const address = engine.load(before, data, at, end);
+    const until = address + end - at;
+    let from = address - this.#have;
+    this.#have = this.#need = 0;
+    while (until - from >= 4) {
+      const whole = this.#wholeLength(from);
+      if (whole > until - from) {
+        this.#need = whole;
+        break;
+      }
+      const payload = this.#open(from, whole);
+      from += whole;
       this.inSeqno = (this.inSeqno + 1) >>> 0;
-      const next = this._onPayload(payload);
-      if (next !== undefined) return next === false ? at : next;
+      const next = this._onPayload(payload[0]! < FIRST_UNKEPT ? Buffer.from(payload) : payload);
+      if (next !== undefined) return next === false ? at + from - address : next;
     }
+    this.#keep(engine.bytes(from, until));
     return undefined;
   }
 
-  /** Adds to the partial packet what it still lacks, first of its length and then of all; gives how much. */
-  #gather(data: Uint8Array, at: number, end: number): number {
-    this.#partial ??= new Uint8Array(4 + LARGEST_LENGTH + engine.TAG);
-    const count = Math.min((this.#need || 4) - this.#have, end - at);
-    this.#partial.set(data.subarray(at, at + count), this.#have);
-    this.#have += count;
-    if (this.#need === 0 && this.#have === 4) this.#need = this.#wholeLength(this.#partial, 0);
-    return count;
+  #keep(part: Uint8Array): undefined {
+    this.#partial.set(part, this.#have);
+    this.#have += part.length;
   }
 
-  /** Bytes of the packet that begins at `at`. */
-  #wholeLength(data: Uint8Array, at: number): number {
-    const length = engine.openLength(this.#keys, this.inSeqno, data, at);
+  /** Bytes of the packet that begins at address `at`. */
+  #wholeLength(at: number): number {
+    const length = engine.openLength(this.#keys, this.inSeqno, at);
     if (length > LARGEST_LENGTH || length < UNIT || length % UNIT !== 0) {
       throw new Error("Bad packet length");
     }
     return 4 + length + engine.TAG;
   }
 
-  #open(data: Uint8Array, at: number, whole: number): Buffer {
-    const { packet } = engine;
-    packet.set(data.subarray(at, at + whole));
+  #open(at: number, whole: number): Buffer {
     const length = whole - 4 - engine.TAG;
-    if (!engine.open(this.#keys, this.inSeqno, length)) throw new Error("Invalid MAC");
-    const padding = packet[4]!;
+    if (!engine.open(this.#keys, this.inSeqno, at, length)) throw new Error("Invalid MAC");
+    const body = engine.bytes(at + 4, at + 4 + length);
+    const padding = body[0]!;
     if (padding < LEAST_PADDING || padding > length - 1) throw new Error("Bad padding length");
-    return this.#slab.copy(packet.subarray(5, 4 + length - padding));
+    return body.subarray(1, length - padding);
   }
 
   /** Forgets the keys. */

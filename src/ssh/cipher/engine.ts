@@ -4,17 +4,26 @@
  * would read. Why not node:crypto: it has no Poly1305, and making a cipher object three times a packet
  * costs as much as the encryption.
  */
+import { Buffer } from "node:buffer";
 import { assemble } from "./assembler.ts";
 import { chacha20 } from "./chacha20.ts";
 import { poly1305 } from "./poly1305.ts";
 
 const PAGE = 64 * 1024;
 
-/** Addresses in the instance's memory. */
-const AT = { mainKey: 0, lengthKey: 32, oneTimeKey: 64, tag: 128, scratch: 256, packet: 1024 };
+/**
+ * Addresses in the instance's memory. In front of `input` there is room for the part of a packet that
+ * came with an earlier read, so that the whole packet lies in one piece.
+ */
+const AT = {
+  ...{ mainKey: 0, lengthKey: 32, oneTimeKey: 64, length: 96, tag: 128, scratch: 256 },
+  ...{ packet: 1024, input: 2 * PAGE },
+};
 
 /** Largest packet: length field, what it counts, tag (RFC 4253 §6.1 asks for 35,000 bytes at least). */
 export const LARGEST = PAGE - AT.packet;
+/** Bytes of `input`. */
+export const INPUT = 4 * PAGE;
 /** Bytes of a tag. */
 export const TAG = 16;
 /** Bytes of both keys together. */
@@ -28,14 +37,16 @@ interface Exports {
   poly1305(...args: [key: number, at: number, length: number, tag: number, spare: number]): void;
 }
 
-const code = assemble([chacha20(), poly1305()], 1);
+const code = assemble([chacha20(), poly1305()], (AT.input + INPUT) / PAGE);
 const instance = new WebAssembly.Instance(new WebAssembly.Module(code as BufferSource));
 const wasm = instance.exports as unknown as Exports;
 const memory = new Uint8Array(wasm.memory.buffer);
 const view = new DataView(wasm.memory.buffer);
 
-/** The packet that is being worked on; it may be filled by the caller, up to `LARGEST` bytes. */
-export const packet: Uint8Array = memory.subarray(AT.packet);
+/** The packet that is being sealed; the caller fills it, up to `LARGEST` bytes. */
+export const packet: Uint8Array = memory.subarray(AT.packet, AT.packet + PAGE - AT.packet);
+/** Where a socket may be read to: what lies here is opened without being copied. */
+export const input: Uint8Array = memory.subarray(AT.input, AT.input + INPUT);
 
 /** A sequence number as the last word of ChaCha20's state: eight bytes, big endian, read backwards. */
 function nonceOf(sequence: number): number {
@@ -48,19 +59,11 @@ function useKeys(keys: Uint8Array): void {
   memory.set(keys, AT.mainKey);
 }
 
-function cryptLength(nonce: number): void {
-  wasm.chacha20(AT.lengthKey, nonce, 0, AT.packet, 4, AT.scratch);
-}
-
-function cryptBody(nonce: number, length: number): void {
-  wasm.chacha20(AT.mainKey, nonce, 1, AT.packet + 4, length, AT.scratch);
-}
-
-/** The tag over length field and body, at AT.tag. */
-function authenticate(nonce: number, length: number): void {
+/** The tag over length field and body, which begin at `at`, at AT.tag. */
+function authenticate(nonce: number, at: number, length: number): void {
   memory.fill(0, AT.oneTimeKey, AT.oneTimeKey + 32);
   wasm.chacha20(AT.mainKey, nonce, 0, AT.oneTimeKey, 32, AT.scratch);
-  wasm.poly1305(AT.oneTimeKey, AT.packet, 4 + length, AT.tag, AT.scratch);
+  wasm.poly1305(AT.oneTimeKey, at, 4 + length, AT.tag, AT.scratch);
 }
 
 /**
@@ -70,36 +73,66 @@ function authenticate(nonce: number, length: number): void {
 export function seal(keys: Uint8Array, sequence: number, length: number): void {
   const nonce = nonceOf(sequence);
   useKeys(keys);
-  cryptLength(nonce);
-  cryptBody(nonce, length);
-  authenticate(nonce, length);
+  wasm.chacha20(AT.lengthKey, nonce, 0, AT.packet, 4, AT.scratch);
+  wasm.chacha20(AT.mainKey, nonce, 1, AT.packet + 4, length, AT.scratch);
+  authenticate(nonce, AT.packet, length);
   memory.copyWithin(AT.packet + 4 + length, AT.tag, AT.tag + TAG);
 }
 
-/** The length that the four encrypted bytes at `at` of `data` stand for. It is not authentic yet. */
-export function openLength(
-  keys: Uint8Array,
-  sequence: number,
-  data: Uint8Array,
-  at: number,
-): number {
-  for (let i = 0; i < 4; i++) packet[i] = data[at + i]!;
+/**
+ * Brings bytes from `at` to `end` of `data` to where they can be opened, behind `before`, unless they
+ * are there already, and gives the address of the first. At most `INPUT` bytes.
+ */
+export function load(before: Uint8Array, data: Uint8Array, at: number, end: number): number {
+  let address = AT.input;
+  if (data.buffer === memory.buffer) address = data.byteOffset + at;
+  else memory.set(data.subarray(at, end), address);
+  memory.set(before, address - before.length);
+  return address;
+}
+
+/** The length that the four encrypted bytes at address `at` stand for. It is not authentic yet. */
+export function openLength(keys: Uint8Array, sequence: number, at: number): number {
   useKeys(keys);
-  cryptLength(nonceOf(sequence));
-  return view.getUint32(AT.packet);
+  memory.copyWithin(AT.length, at, at + 4);
+  wasm.chacha20(AT.lengthKey, nonceOf(sequence), 0, AT.length, 4, AT.scratch);
+  return view.getUint32(AT.length);
 }
 
 /**
- * Checks the tag of `packet` (four encrypted bytes of length, `length` bytes, the tag) and decrypts the
- * body in place. False if the tag does not hold; the time that takes does not depend on where.
+ * Checks the tag of the packet at address `at` (four encrypted bytes of length, `length` bytes, the tag)
+ * and decrypts the body in place. False if the tag does not hold; the time that takes does not depend on
+ * where.
  */
-export function open(keys: Uint8Array, sequence: number, length: number): boolean {
+export function open(keys: Uint8Array, sequence: number, at: number, length: number): boolean {
   const nonce = nonceOf(sequence);
   useKeys(keys);
-  authenticate(nonce, length);
+  authenticate(nonce, at, length);
   let difference = 0;
-  for (let i = 0; i < TAG; i++) difference |= memory[AT.tag + i]! ^ packet[4 + length + i]!;
+  for (let i = 0; i < TAG; i++) difference |= memory[AT.tag + i]! ^ memory[at + 4 + length + i]!;
   if (difference !== 0) return false;
-  cryptBody(nonce, length);
+  wasm.chacha20(AT.mainKey, nonce, 1, at + 4, length, AT.scratch);
   return true;
+}
+
+/** Bytes from one address to another; valid until the memory is used for something else. */
+export function bytes(from: number, to: number): Buffer {
+  return Buffer.from(wasm.memory.buffer, from, to - from);
+}
+
+let users = 0;
+
+/**
+ * Runs `work`, which opens packets. If somebody's work is what has called this, that one's packets are
+ * put back in their place afterwards.
+ */
+export function withInput<T>(work: () => T): T {
+  const theirs = users > 0 ? memory.slice(PAGE) : undefined;
+  users++;
+  try {
+    return work();
+  } finally {
+    users--;
+    if (theirs) memory.set(theirs, PAGE);
+  }
 }

@@ -13,7 +13,7 @@
  *  5. `protocol._kexinit`, which is set while keys are exchanged;
  *  6. `_kex.remoteExtInfoEnabled`, set to false on a server: ssh2's EXT_INFO lacks a comma between
  *     two algorithm names, so we send our own;
- *  7. the makers of ciphers (fast_cipher.ts), and `protocol._cipher`, the one in use for sending.
+ *  7. the makers of ciphers (fast_cipher.ts), and `protocol._cipher` and `_decipher`, those in use.
  */
 import "./certificate_host_keys.ts";
 import "./fast_cipher.ts";
@@ -26,7 +26,8 @@ import protocolUtils from "ssh2/lib/protocol/utils.js";
 import { plainType } from "../../certificates/ssh.ts";
 import { blobType } from "../../certificates/ssh_key.ts";
 import type { Algorithms } from "../algorithms.ts";
-import { ChaChaPolyCipher } from "../cipher/chacha_poly.ts";
+import { ChaChaPolyCipher, ChaChaPolyDecipher } from "../cipher/chacha_poly.ts";
+import { INPUT } from "../cipher/engine.ts";
 import { byte, string, uint32 } from "../wire.ts";
 
 const KEXDH_REPLY = 31;
@@ -66,6 +67,7 @@ interface Ssh2Protocol {
   _kex: Kex | undefined;
   _kexinit: Buffer | undefined;
   _cipher: unknown;
+  _decipher: unknown;
   _onPayload: (payload: Buffer) => unknown;
   _packetRW: {
     write: {
@@ -88,8 +90,13 @@ export interface TransportEvents {
   onWrite(data: Uint8Array): void;
   /** A key exchange is complete; `first` is false for a rekey. */
   onReady(first: boolean): void;
-  /** A message of the authentication or connection protocol (numbers 50 and up). */
+  /**
+   * A message of the authentication or connection protocol (numbers 50 and up). Its bytes are valid
+   * only until `onReceived`: who keeps them copies them.
+   */
   onMessage(payload: Buffer): void;
+  /** Everything that came together has been reported. */
+  onReceived?(): void;
   /** The other side asks for a service (RFC 4253 §10); servers only. */
   onServiceRequest?(name: string): void;
   /** A service asked for is granted; clients only. */
@@ -179,11 +186,19 @@ export class Transport {
   receive(data: Uint8Array): void {
     if (this.#dead) return;
     this.#countForRekey(data.length);
-    try {
-      this.#protocol.parse(data, 0, data.length);
-    } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    for (let at = 0; at < data.length && !this.#dead; at += INPUT) {
+      try {
+        this.#protocol.parse(data, at, Math.min(data.length, at + INPUT));
+        this.#events.onReceived?.();
+      } catch (error) {
+        this.#fail(error instanceof Error ? error : new Error(String(error)));
+      }
     }
+  }
+
+  /** True if what is read to `engine.input` is deciphered where it lies; ssh2's own ciphers keep parts. */
+  get inPlace(): boolean {
+    return this.#protocol._decipher instanceof ChaChaPolyDecipher;
   }
 
   /** The identifier of this session (RFC 4253 §7.2), known once `onReady` was called. */
