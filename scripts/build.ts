@@ -44,6 +44,13 @@ const PERMISSIONS = [
   "--unstable-net",
 ];
 
+/**
+ * A small young generation. Most of what a busy gateway throws away is buffers, which V8 counts apart:
+ * with its usual 16 MiB they pile up to hundreds of MiB before it looks, and then it looks at everything
+ * (docs/performance.md).
+ */
+const V8_FLAGS = "--v8-flags=--max-semi-space-size=1";
+
 /** ssh2 looks for native add-ons and goes on without: they are made to be missing. */
 const noNativeCode: Plugin = {
   name: "no-native-code",
@@ -51,6 +58,17 @@ const noNativeCode: Plugin = {
     onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: "native" }));
     onLoad({ filter: /.*/, namespace: "native" }, ({ path }) => ({
       contents: `throw new Error(${JSON.stringify(`no native code here: ${path}`)})`,
+      loader: "js",
+    }));
+  },
+};
+
+/** zod speaks fifty languages, a quarter of a megabyte; its errors are shown in English. */
+const onlyEnglish: Plugin = {
+  name: "only-english",
+  setup({ onLoad }) {
+    onLoad({ filter: /zod[/\\]v4[/\\]locales[/\\]index\.js$/ }, () => ({
+      contents: 'export { default as en } from "./en.js";',
       loader: "js",
     }));
   },
@@ -66,11 +84,10 @@ async function bundle(): Promise<void> {
     format: "esm",
     platform: "node",
     target: "esnext",
-    minifySyntax: true,
-    minifyWhitespace: true,
+    minify: true,
     legalComments: "none",
     logLevel: "warning",
-    plugins: [noNativeCode],
+    plugins: [noNativeCode, onlyEnglish],
     banner: {
       js: 'import{createRequire as __cr}from"node:module";' +
         'const require=__cr(import.meta.url),__dirname="/",__filename="/sallyport.js";',
@@ -83,6 +100,7 @@ async function compile(output: string, target?: string): Promise<boolean> {
     args: [
       ...["compile", "--quiet", "--no-check", "--no-lock", "--no-config", "--no-npm"],
       ...PERMISSIONS,
+      V8_FLAGS,
       ...(target ? ["--target", target] : []),
       ...["--output", output, BUNDLE],
     ],
