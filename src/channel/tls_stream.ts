@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { SallyportError } from "../errors.ts";
+import { release } from "../forward/release.ts";
 import type { CarrierUser, TlsCarrier } from "./tls_carrier.ts";
 
 /** Plaintext kept for a reader that is not reading before the duplex is paused, bytes. */
@@ -125,6 +126,8 @@ export class TlsStream extends Duplex implements CarrierUser {
 
   #flush(): void {
     const ciphertext = this.#engine.drainEncOut();
-    if (ciphertext.length > 0 && !this.#duplex.destroyed) this.#duplex.write(ciphertext);
+    if (ciphertext.length === 0 || this.#duplex.destroyed) return;
+    this.#duplex.write(ciphertext);
+    if (this.#duplex.writableLength === 0) release(ciphertext);
   }
 }
