@@ -5,7 +5,7 @@ import { createCipheriv, randomBytes } from "node:crypto";
 import * as fc from "fast-check";
 import { ChaChaPolyCipher, ChaChaPolyDecipher } from "../../src/ssh/cipher/chacha_poly.ts";
 import { assemble } from "../../src/ssh/cipher/assembler.ts";
-import { poly1305 } from "../../src/ssh/cipher/poly1305.ts";
+import { poly1305, SUM, tag } from "../../src/ssh/cipher/poly1305.ts";
 
 const KEYS = randomBytes(64);
 
@@ -58,7 +58,11 @@ function decipher(seqno = 0) {
   return { decipher: new ChaChaPolyDecipher({ inbound }), payloads };
 }
 
-const SIZES = [1, 2, 3, 7, 8, 11, 12, 51, 52, 59, 60, 61, 123, 250, 251, 252, 1000, 4097, 32_768];
+// Those around 256, 512 and 768 are where the two ciphers begin and end to work together.
+const SIZES = [
+  ...[1, 2, 3, 7, 8, 11, 12, 51, 52, 59, 60, 61, 123, 244, 245, 250, 251, 252, 260, 300, 490, 500],
+  ...[501, 508, 509, 516, 517, 524, 748, 756, 757, 764, 765, 772, 1000, 4097, 16_384, 32_768],
+];
 
 Deno.test("packets of every size are sealed as PROTOCOL.chacha20poly1305 says", () => {
   for (const sequence of [0, 1, 0x01020304, 0xffffffff]) {
@@ -132,22 +136,30 @@ Deno.test("who wants the rest to go elsewhere is told where it begins", () => {
   assert.equal(theirs.decrypt(wire, 0, wire.length), written[0]!.length);
 });
 
-Deno.test("Poly1305 holds at the edges of its arithmetic", () => {
-  const code = assemble([poly1305()], 1) as BufferSource;
-  const { memory, poly1305: tag } = new WebAssembly.Instance(new WebAssembly.Module(code))
-    .exports as unknown as { memory: { buffer: ArrayBuffer }; poly1305(...args: number[]): void };
-  const bytes = new Uint8Array(memory.buffer);
+Deno.test("Poly1305 holds at the edges of its arithmetic, in one go and in two", () => {
+  const code = assemble([poly1305(), tag()], 1) as BufferSource;
+  const wasm = new WebAssembly.Instance(new WebAssembly.Module(code)).exports as unknown as {
+    memory: { buffer: ArrayBuffer };
+    poly1305(...args: number[]): void;
+    tag(...args: number[]): void;
+  };
+  const bytes = new Uint8Array(wasm.memory.buffer);
   const fills = [0, 1, 0x7f, 0xfa, 0xfb, 0xff];
   for (const keyFill of fills) {
     for (const fill of fills) {
       for (const size of [0, 1, 15, 16, 17, 63, 64, 65, 128, 200, 1024, 1028]) {
-        const key = new Uint8Array(32).fill(keyFill);
-        const message = new Uint8Array(size).fill(fill);
-        bytes.set(key);
-        bytes.set(message, 1024);
-        tag(0, 1024, size, 128, 256);
-        const made = Buffer.from(bytes.slice(128, 144));
-        assert.deepEqual(made, poly1305InBigInt(key, message), `${keyFill} ${fill} ${size}`);
+        for (const first of [0, 16, 64].filter((first) => first <= size)) {
+          const key = new Uint8Array(32).fill(keyFill);
+          const message = new Uint8Array(size).fill(fill);
+          bytes.set(key);
+          bytes.set(message, 1024);
+          bytes.fill(0, 192, 192 + SUM);
+          wasm.poly1305(0, 1024, first, 192, 256);
+          wasm.poly1305(0, 1024 + first, size - first, 192, 256);
+          wasm.tag(0, 192, 128);
+          const made = Buffer.from(bytes.slice(128, 144));
+          assert.deepEqual(made, poly1305InBigInt(key, message), `${keyFill} ${fill} ${size}`);
+        }
       }
     }
   }

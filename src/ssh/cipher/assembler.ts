@@ -1,5 +1,5 @@
 /**
- * A very small WebAssembly assembler: just what the two functions of chacha20.ts and poly1305.ts need,
+ * A very small WebAssembly assembler: just what the functions of chacha20.ts and poly1305.ts need,
  * so that their code stands here as readable steps and not as a blob that somebody compiled elsewhere.
  * Opcodes are those of the WebAssembly core specification 2.0, section 5.4 (vector instructions 0xFD).
  */
@@ -114,14 +114,6 @@ export class FunctionBuilder {
     };
   }
 
-  /** One 32-bit number of a vector. */
-  lane(value: Push, lane: number): Push {
-    return () => {
-      value();
-      this.emit(0xfd, 0x1b, lane);
-    };
-  }
-
   /** Chooses 16 bytes out of two vectors' 32. */
   shuffle(a: Push, b: Push, lanes: readonly number[]): Push {
     return () => {
@@ -172,16 +164,19 @@ export class FunctionBuilder {
   }
 }
 
-/** Instructions by the names of the specification. */
+/**
+ * Instructions by the names of the specification. `relaxedSwizzle` is from its relaxed vector part: with
+ * indices below 16, as here, it gives the same everywhere.
+ */
 export const OP = {
-  i32: { add: 0x6a, sub: 0x6b, geU: 0x4f, gtU: 0x4b, store: 0x36, store8: 0x3a },
+  i32: { add: 0x6a, sub: 0x6b, geU: 0x4f, gtU: 0x4b, store8: 0x3a },
   i64: {
     ...{ add: 0x7c, sub: 0x7d, mul: 0x7e, and: 0x83, or: 0x84, xor: 0x85, shl: 0x86 },
-    ...{ shrS: 0x87, shrU: 0x88, ltU: 0x54, fromI32: 0xad, toI32: 0xa7, load: 0x29, store: 0x37 },
+    ...{ shrS: 0x87, shrU: 0x88, ltU: 0x54, fromI32: 0xad, load: 0x29, load32: 0x35, store: 0x37 },
   },
-  v128: { load: 0x00, load32Splat: 0x09, store: 0x0b, and: 0x4e, or: 0x50, xor: 0x51 },
+  v128: { load: 0x00, load32Splat: 0x09, store: 0x0b, or: 0x50, xor: 0x51 },
+  i8x16: { relaxedSwizzle: 0x100 },
   i32x4: { splat: 0x11, shl: 0xab, shrU: 0xad, add: 0xae },
-  i64x2: { add: 0xce, shl: 0xcb, shrU: 0xcd, extmulLowU: 0xde, extmulHighU: 0xdf },
 } as const;
 
 function section(id: number, content: number[]): number[] {

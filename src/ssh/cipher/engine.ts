@@ -6,8 +6,9 @@
  */
 import { Buffer } from "node:buffer";
 import { assemble } from "./assembler.ts";
-import { chacha20 } from "./chacha20.ts";
-import { poly1305 } from "./poly1305.ts";
+import { chacha20, STRIDE } from "./chacha20.ts";
+import { both } from "./chacha20_poly1305.ts";
+import { poly1305, SUM, tag } from "./poly1305.ts";
 
 const PAGE = 64 * 1024;
 
@@ -16,7 +17,7 @@ const PAGE = 64 * 1024;
  * came with an earlier read, so that the whole packet lies in one piece.
  */
 const AT = {
-  ...{ mainKey: 0, lengthKey: 32, oneTimeKey: 64, length: 96, tag: 128, scratch: 256 },
+  ...{ mainKey: 0, lengthKey: 32, oneTimeKey: 64, length: 96, tag: 128, sum: 192, scratch: 256 },
   ...{ packet: 1024, input: 2 * PAGE },
 };
 
@@ -34,10 +35,17 @@ interface Exports {
   chacha20(
     ...args: [key: number, nonce: number, block: number, at: number, length: number, spare: number]
   ): void;
-  poly1305(...args: [key: number, at: number, length: number, tag: number, spare: number]): void;
+  poly1305(...args: [key: number, at: number, length: number, sum: number, spare: number]): void;
+  tag(...args: [key: number, sum: number, out: number]): void;
+  both(
+    ...args: [
+      ...[key: number, nonce: number, block: number, at: number, length: number],
+      ...[oneTimeKey: number, summed: number, sum: number],
+    ]
+  ): void;
 }
 
-const code = assemble([chacha20(), poly1305()], (AT.input + INPUT) / PAGE);
+const code = assemble([chacha20(), poly1305(), tag(), both()], (AT.input + INPUT) / PAGE);
 const instance = new WebAssembly.Instance(new WebAssembly.Module(code as BufferSource));
 const wasm = instance.exports as unknown as Exports;
 const memory = new Uint8Array(wasm.memory.buffer);
@@ -59,11 +67,36 @@ function useKeys(keys: Uint8Array): void {
   memory.set(keys, AT.mainKey);
 }
 
-/** The tag over length field and body, which begin at `at`, at AT.tag. */
-function authenticate(nonce: number, at: number, length: number): void {
+/** Changes `length` bytes at `at` by the main key's keystream from its `skipped`-th byte on. */
+function crypt(nonce: number, at: number, length: number, skipped: number): void {
+  wasm.chacha20(AT.mainKey, nonce, 1 + skipped / 64, at, length, AT.scratch);
+}
+
+/** The same for whole strides, while `length` bytes at `summed` are added to the sum. */
+function cryptAndSum(
+  nonce: number,
+  at: number,
+  length: number,
+  skipped: number,
+  summed: number,
+): void {
+  const block = 1 + skipped / 64;
+  wasm.both(AT.mainKey, nonce, block, at, length, AT.oneTimeKey, summed, AT.sum);
+}
+
+function beginSum(nonce: number): void {
   memory.fill(0, AT.oneTimeKey, AT.oneTimeKey + 32);
   wasm.chacha20(AT.mainKey, nonce, 0, AT.oneTimeKey, 32, AT.scratch);
-  wasm.poly1305(AT.oneTimeKey, at, 4 + length, AT.tag, AT.scratch);
+  memory.fill(0, AT.sum, AT.sum + SUM);
+}
+
+function sum(at: number, length: number): void {
+  wasm.poly1305(AT.oneTimeKey, at, length, AT.sum, AT.scratch);
+}
+
+/** The tag of what was summed, at AT.tag. */
+function endSum(): void {
+  wasm.tag(AT.oneTimeKey, AT.sum, AT.tag);
 }
 
 /**
@@ -74,8 +107,18 @@ export function seal(keys: Uint8Array, sequence: number, length: number): void {
   const nonce = nonceOf(sequence);
   useKeys(keys);
   wasm.chacha20(AT.lengthKey, nonce, 0, AT.packet, 4, AT.scratch);
-  wasm.chacha20(AT.mainKey, nonce, 1, AT.packet + 4, length, AT.scratch);
-  authenticate(nonce, AT.packet, length);
+  beginSum(nonce);
+  const body = AT.packet + 4;
+  // What is summed must be encrypted already, so the sum is a stride behind.
+  const strides = length - length % STRIDE;
+  const together = Math.max(strides - STRIDE, 0);
+  crypt(nonce, body, strides - together, 0);
+  if (together > 0) {
+    cryptAndSum(nonce, body + STRIDE, together, STRIDE, AT.packet);
+  }
+  crypt(nonce, body + strides, length - strides, strides);
+  sum(AT.packet + together, 4 + length - together);
+  endSum();
   memory.copyWithin(AT.packet + 4 + length, AT.tag, AT.tag + TAG);
 }
 
@@ -101,17 +144,27 @@ export function openLength(keys: Uint8Array, sequence: number, at: number): numb
 
 /**
  * Checks the tag of the packet at address `at` (four encrypted bytes of length, `length` bytes, the tag)
- * and decrypts the body in place. False if the tag does not hold; the time that takes does not depend on
- * where.
+ * and decrypts the body in place. False if the tag does not hold: then the body is worth nothing. The
+ * time that takes does not depend on where it differs.
  */
 export function open(keys: Uint8Array, sequence: number, at: number, length: number): boolean {
   const nonce = nonceOf(sequence);
   useKeys(keys);
-  authenticate(nonce, at, length);
+  beginSum(nonce);
+  const all = 4 + length;
+  // What is summed must be encrypted still, so the sum is a stride ahead.
+  const ahead = all >= 2 * STRIDE ? STRIDE : 0;
+  const together = ahead && all - all % STRIDE - STRIDE;
+  if (together > 0) {
+    sum(at, ahead);
+    cryptAndSum(nonce, at + 4, together, 0, at + ahead);
+  }
+  sum(at + ahead + together, all - ahead - together);
+  endSum();
   let difference = 0;
-  for (let i = 0; i < TAG; i++) difference |= memory[AT.tag + i]! ^ memory[at + 4 + length + i]!;
+  for (let i = 0; i < TAG; i++) difference |= memory[AT.tag + i]! ^ memory[at + all + i]!;
   if (difference !== 0) return false;
-  wasm.chacha20(AT.mainKey, nonce, 1, at + 4, length, AT.scratch);
+  crypt(nonce, at + 4 + together, length - together, together);
   return true;
 }
 
