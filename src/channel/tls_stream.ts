@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { SallyportError } from "../errors.ts";
-import { release } from "../forward/release.ts";
+import { Lent } from "../forward/release.ts";
 import type { CarrierUser, TlsCarrier } from "./tls_carrier.ts";
 
 /** Plaintext kept for a reader that is not reading before the duplex is paused, bytes. */
@@ -47,6 +47,7 @@ export class TlsStream extends Duplex implements CarrierUser {
   readonly #methods: Engine;
   readonly #carrier: TlsCarrier;
   readonly #duplex: Duplex;
+  readonly #lent: Lent;
   #paused = false;
   #ended = false;
 
@@ -56,6 +57,7 @@ export class TlsStream extends Duplex implements CarrierUser {
     this.#tls = tls;
     this.#carrier = carrier;
     this.#duplex = carrier.duplex;
+    this.#lent = new Lent(this.#duplex);
     tls.on("error", (error: Error) => this.destroy(error));
     this.#engine = (tls as TLSSocket & { _handle: Engine })._handle;
     this.#methods = Object.getPrototypeOf(this.#engine);
@@ -94,8 +96,11 @@ export class TlsStream extends Duplex implements CarrierUser {
       this.#methods.writeBuffer.call(this.#engine, REQUEST, chunk.subarray(at, at + PIECE));
       this.#flush();
     }
-    if (this.#duplex.writableNeedDrain) this.#duplex.once("drain", done);
-    else done();
+    if (!this.#duplex.writableNeedDrain) return done();
+    this.#duplex.once("drain", () => {
+      this.#lent.settle();
+      done();
+    });
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -128,6 +133,6 @@ export class TlsStream extends Duplex implements CarrierUser {
     const ciphertext = this.#engine.drainEncOut();
     if (ciphertext.length === 0 || this.#duplex.destroyed) return;
     this.#duplex.write(ciphertext);
-    if (this.#duplex.writableLength === 0) release(ciphertext);
+    this.#lent.add(ciphertext);
   }
 }

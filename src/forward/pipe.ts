@@ -8,7 +8,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TlsStream } from "../channel/tls_stream.ts";
 import { SallyportError } from "../errors.ts";
-import { release } from "./release.ts";
+import { Lent } from "./release.ts";
 import { outliveSilentEnd } from "./silent_end.ts";
 
 /** How a pipe is watched. */
@@ -148,14 +148,17 @@ function watchIdle(
 /** One direction. Returns how to stop listening. */
 function flow(from: Duplex, to: Duplex, events: FlowEvents): () => void {
   let ended = false;
-  const ownsChunks = from instanceof Socket || from instanceof TlsStream;
+  // What these read has no other owner.
+  const lent = from instanceof Socket || from instanceof TlsStream ? new Lent(to) : undefined;
   const onData = (chunk: Buffer) => {
     events.onBytes(chunk.length);
     if (!to.write(chunk)) from.pause();
-    // Nothing waits in it, so it has done with the bytes; and what a socket reads has no other owner.
-    else if (to.writableLength === 0 && ownsChunks) release(chunk);
+    lent?.add(chunk);
   };
-  const onDrain = () => from.resume();
+  const onDrain = () => {
+    lent?.settle();
+    from.resume();
+  };
   const onEnd = () => {
     if (ended) return;
     ended = true;

@@ -5,11 +5,36 @@
  * have the same memory.
  */
 
-/**
- * Frees the memory of `bytes`, which are empty afterwards. Only for bytes that nobody else has: it does
- * nothing for a view of a part of a buffer, which may be shared.
- */
-export function release(bytes: Uint8Array): void {
+import type { Duplex } from "node:stream";
+
+/** Chunks beyond this are left to the garbage collector. */
+const MOST = 64;
+
+/** Chunks that a stream was given to write and may still need. Only for chunks that nobody else has. */
+export class Lent {
+  readonly #to: Duplex;
+  #chunks: Uint8Array[] = [];
+
+  constructor(to: Duplex) {
+    this.#to = to;
+  }
+
+  /** Remembers a chunk that the stream has just been given. */
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.settle();
+  }
+
+  /** Frees what the stream has done with: everything, once nothing waits in it. Also for "drain". */
+  settle(): void {
+    if (this.#to.writableLength > 0 && this.#chunks.length < MOST) return;
+    if (this.#to.writableLength === 0) { for (const chunk of this.#chunks) release(chunk); }
+    this.#chunks = [];
+  }
+}
+
+/** A view of a part of a buffer may share it, so that one is left alone. */
+function release(bytes: Uint8Array): void {
   const { buffer } = bytes;
   if (bytes.byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
