@@ -1,6 +1,7 @@
 /** The parties of a benchmark: the lab's platform, relay and target, and two gateways behind them. */
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { type Child, runChild, startChild } from "../../test/child.ts";
 import { freePort, listening, runLab, startLab } from "../../test/lab_process.ts";
 import { denortPath, labBinary, requirement, ROOT } from "../../test/requirements.ts";
@@ -8,8 +9,10 @@ import { denortPath, labBinary, requirement, ROOT } from "../../test/requirement
 /** The gateway that is measured: this project's, or the lab's in Go. */
 export type Subject = "ours" | "theirs";
 
-const HOST = "127.0.90.1";
-const BINARY = join(ROOT, "dist", "sallyport");
+/** Where the parties listen; a lab relay needs port 2222 there. */
+export const HOST = process.env.BENCH_HOST ?? "127.0.90.1";
+/** The compiled gateway and relay. */
+export const BINARY = join(ROOT, "dist", "sallyport");
 
 /** Everything that runs during a benchmark; disposing ends it. */
 export class Bench {
@@ -95,10 +98,13 @@ export class Bench {
   }
 
   /** Memory of a gateway now, and at its highest since `resetMemory`, bytes. */
-  async memory(subject: Subject): Promise<{ now: number; highest: number }> {
-    const text = await readFile(`/proc/${this.#pid(subject)}/status`, "utf8");
-    const kib = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)![1]);
-    return { now: kib("VmRSS") * 1024, highest: kib("VmHWM") * 1024 };
+  memory(subject: Subject): Promise<{ now: number; highest: number }> {
+    return memoryOf(this.#pid(subject));
+  }
+
+  /** Processor time that a gateway has used so far, ms. */
+  cpu(subject: Subject): Promise<number> {
+    return cpuOf(this.#pid(subject));
   }
 
   /** Forgets the high-water mark. */
@@ -111,6 +117,20 @@ export class Bench {
   }
 }
 
+/** Memory of a process now, and at its highest, bytes. */
+export async function memoryOf(pid: number): Promise<{ now: number; highest: number }> {
+  const text = await readFile(`/proc/${pid}/status`, "utf8");
+  const kib = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)![1]);
+  return { now: kib("VmRSS") * 1024, highest: kib("VmHWM") * 1024 };
+}
+
+/** Processor time of a process, all threads, ms; Linux counts it in hundredths of a second. */
+export async function cpuOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, "utf8");
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}
+
 /** Bytes of the binary. */
 export async function binarySize(): Promise<number> {
   return (await stat(BINARY)).size;
@@ -120,7 +140,8 @@ async function startLabBench(args: string[], time: string): Promise<Child> {
   return startChild(await labBinary(), { args, env: { HOLD: time } });
 }
 
-async function build(): Promise<void> {
+/** Builds the binary. */
+export async function build(): Promise<void> {
   const { status, err } = await runChild(Deno.execPath(), {
     args: ["run", "--quiet", "--allow-all", join(ROOT, "scripts", "build.ts")],
     env: requirement("denort").ignore ? {} : { DENORT_BIN: await denortPath() },

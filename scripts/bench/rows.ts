@@ -33,6 +33,22 @@ function throughput(id: string, mode: "up" | "down", connections: number): Row {
   };
 }
 
+/** Steadier than throughput on a machine that does other things, too. */
+function processorTime(id: string, mode: "up" | "down", connections: number): Row {
+  return {
+    id,
+    name: `CPU, ${mode}, ${connections} connection${connections > 1 ? "s" : ""}`,
+    unit: "ms/100MB",
+    goal: "ratio <= 1.0",
+    met: atMost(1),
+    measure: async (bench, subject) => {
+      const before = await bench.cpu(subject);
+      await bench.run(subject, mode, "-mb", String(bench.mb), "-conns", String(connections));
+      return (await bench.cpu(subject) - before) / bench.mb * 100;
+    },
+  };
+}
+
 function echo(id: string, which: "p50" | "p99", goal: number): Row {
   return {
     id,
@@ -60,6 +76,10 @@ export const ROWS: Row[] = [
   throughput("down1", "down", 1),
   throughput("up8", "up", 8),
   throughput("down8", "down", 8),
+  processorTime("cpuup1", "up", 1),
+  processorTime("cpudown1", "down", 1),
+  processorTime("cpuup8", "up", 8),
+  processorTime("cpudown8", "down", 8),
   {
     id: "highest",
     name: "memory, highest at 400 MB",
@@ -128,7 +148,8 @@ export const ROWS: Row[] = [
   },
 ];
 
-function figure(printed: string, at: RegExp): number {
+/** The figure in what `lab bench` printed. */
+export function figure(printed: string, at: RegExp): number {
   const found = at.exec(printed)?.[1];
   if (found === undefined) throw new Error(`lab bench printed no figure: ${printed}`);
   return Number(found);
