@@ -419,6 +419,20 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: "ssh may ask for new keys because of the time",
+  ...requirement("ssh"),
+  fn: () =>
+    withSsh({ more: ["RekeyLimit=1G 1s"] }, async ({ relay, ssh }) => {
+      const session = await relay;
+      const exchanges = () => ssh.log.match(/SSH2_MSG_KEXINIT sent/g)?.length ?? 0;
+      const until = performance.now() + 10_000;
+      while (exchanges() < 3 && performance.now() < until) await session.ping();
+      await session.ping();
+      assert.ok(exchanges() >= 3, `${exchanges()} key exchanges`);
+    }),
+});
+
 const RELAYS_REFUSED: Array<{ what: string; given: SshCase; says: RegExp }> = [
   {
     what: "of another authority",
