@@ -1,5 +1,5 @@
 /**
- * Builds the binary: esbuild makes one file of the program, `deno compile` puts it into Deno's runtime.
+ * Builds the binary: esbuild makes few files of the program, `deno compile` puts them into Deno's runtime.
  *
  *   deno task build         for this machine, at dist/sallyport
  *   deno task build --all   for Linux, macOS and Windows, at dist/sallyport-<target>
@@ -16,7 +16,7 @@ import { PROGRAMS } from "../src/service/runner.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
-const BUNDLE = join(DIST, "sallyport.js");
+const BUNDLE = join(DIST, "bundle");
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -74,13 +74,17 @@ const onlyEnglish: Plugin = {
   },
 };
 
-/** Makes dist/sallyport.js, which Deno also runs by itself. */
+/**
+ * Makes dist/bundle/main.js, which Deno also runs by itself, and files beside it for what a command loads
+ * when it runs: a gateway reads nothing of the platform.
+ */
 async function bundle(): Promise<void> {
   await build({
     absWorkingDir: ROOT,
     entryPoints: ["src/main.ts"],
-    outfile: BUNDLE,
+    outdir: BUNDLE,
     bundle: true,
+    splitting: true,
     format: "esm",
     platform: "node",
     target: "esnext",
@@ -95,14 +99,19 @@ async function bundle(): Promise<void> {
   });
 }
 
+/**
+ * Without V8's code cache: it would be read from a file in the temporary directory that anybody on the host
+ * can know the name of and write first, and what it holds is run.
+ */
 async function compile(output: string, target?: string): Promise<boolean> {
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["compile", "--quiet", "--no-check", "--no-lock", "--no-config", "--no-npm"],
       ...PERMISSIONS,
       V8_FLAGS,
+      "--no-code-cache",
       ...(target ? ["--target", target] : []),
-      ...["--output", output, BUNDLE],
+      ...["--output", output, join(BUNDLE, "main.js")],
     ],
     cwd: DIST,
     env: process.env.DENORT_BIN ? { DENORT_BIN: await stripped(process.env.DENORT_BIN) } : {},
@@ -129,6 +138,7 @@ async function stripped(denort: string): Promise<string> {
 }
 
 async function main(all: boolean): Promise<number> {
+  await rm(BUNDLE, { recursive: true, force: true });
   await mkdir(DIST, { recursive: true });
   await bundle();
   const failed: string[] = [];
