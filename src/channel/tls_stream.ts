@@ -72,8 +72,11 @@ export class TlsStream extends Duplex implements CarrierUser {
     this.#flush();
   }
 
+  /** An end without close_notify is what a cut looks like (RFC 8446 §6.1), so it is taken for one. */
   receiveEnd(): void {
-    this.#onPlaintext(undefined);
+    if (this.#ended || this.destroyed) return;
+    const text = "the connection ended without TLS's close_notify";
+    this.destroy(new SallyportError("ssh-closed", text));
   }
 
   receiveClose(error?: Error): void {

@@ -30,8 +30,8 @@ interface Served extends AsyncDisposable {
 }
 
 /** A server; disposing of it closes it and every channel. */
-async function serve(options: Partial<ChannelServerOptions> = {}): Promise<Served> {
-  const server = await ChannelServer.open({ pki: pki.registration, ...options });
+function serve(options: Partial<ChannelServerOptions> = {}): Served {
+  const server = new ChannelServer({ pki: pki.registration, ...options });
   const wires: Wire[] = [];
   const open = async () => {
     const pair = await wire();
@@ -87,7 +87,7 @@ async function left(server: ChannelServer, count: number): Promise<void> {
 Deno.test("a channel leads to the target of its certificate; it is counted, and logged with who asked", async () => {
   using log = captureLog("info");
   await using target = await echo();
-  await using served = await serve();
+  await using served = serve();
   const { tls } = await served.client(await clientOf(target.port), "infisical-tcp-proxy");
   const answer = heard(tls);
   tls.end("to the target and back");
@@ -136,7 +136,7 @@ for (const [what, reason, identity, alpn] of refusals) {
     using log = captureLog("warn");
     let asked = 0;
     await using target = await tcpTarget(() => asked++);
-    await using served = await serve();
+    await using served = serve();
     const { pair, tls } = await served.client(await identity(target.port), alpn);
     tls.write("must not pass");
     assert.equal(await heard(tls), "");
@@ -152,7 +152,7 @@ for (const [what, reason, identity, alpn] of refusals) {
 Deno.test("a target that refuses closes the channel, and the log names it", async () => {
   using log = captureLog("warn");
   const port = await freePort();
-  await using served = await serve();
+  await using served = serve();
   const { pair, tls } = await served.client(await clientOf(port), "infisical-tcp-proxy");
   assert.equal(await heard(tls), "");
   await closed(pair.channel);
@@ -163,7 +163,7 @@ Deno.test("a target that refuses closes the channel, and the log names it", asyn
 
 Deno.test("a handshake that takes too long ends alone", async () => {
   using log = captureLog("warn");
-  await using served = await serve({ handshakeTimeout: 200 });
+  await using served = serve({ handshakeTimeout: 200 });
   const silent = await served.open();
   const halfway = await served.open();
   halfway.far.write(new Uint8Array([0x16, 3, 1]));
@@ -178,7 +178,7 @@ Deno.test("a handshake that takes too long ends alone", async () => {
 Deno.test("channels that get nowhere hold no other one up", async () => {
   await using deaf = await tcpTarget((socket) => void socket.pause());
   const asked = Promise.withResolvers<void>();
-  await using served = await serve({
+  await using served = serve({
     dial: async (host, port, options) => {
       if (port === deaf.port) return await dial(host, port, options);
       asked.resolve();
@@ -201,7 +201,7 @@ Deno.test("channels that get nowhere hold no other one up", async () => {
 Deno.test("a silent stream is ended after the idle time, one that speaks is not", async () => {
   using log = captureLog("warn");
   await using target = await echo();
-  await using served = await serve({ idleTimeout: 300 });
+  await using served = serve({ idleTimeout: 300 });
   const identity = await clientOf(target.port);
   const silent = await served.client(identity, "infisical-tcp-proxy");
   const speaking = await served.client(identity, "infisical-tcp-proxy");
@@ -221,7 +221,7 @@ Deno.test("a silent stream is ended after the idle time, one that speaks is not"
 Deno.test("a drain waits for what is open, to its last byte, and ends by itself", async () => {
   const accepted = Promise.withResolvers<Socket>();
   await using target = await tcpTarget(accepted.resolve);
-  await using served = await serve();
+  await using served = serve();
   const { tls } = await served.client(await clientOf(target.port), "infisical-tcp-proxy");
   const answer = heard(tls);
   const socket = await accepted.promise;
@@ -241,7 +241,7 @@ Deno.test("a drain waits for what is open, to its last byte, and ends by itself"
 Deno.test("closing ends what is open, whatever it is at, and takes no more", async () => {
   const accepted = Promise.withResolvers<Socket>();
   await using target = await tcpTarget(accepted.resolve);
-  await using served = await serve();
+  await using served = serve();
   const { pair, tls } = await served.client(await clientOf(target.port), "infisical-tcp-proxy");
   const handshaking = await served.open();
   const socket = await accepted.promise;
@@ -267,7 +267,7 @@ Deno.test("closing ends what is open, whatever it is at, and takes no more", asy
   });
 });
 
-Deno.test("a key that does not fit is told before any channel comes", async () => {
+Deno.test("a key that does not fit is told before any channel comes", () => {
   const registration = { ...pki.registration, serverPrivateKey: foreign.server.privateKey };
-  await assert.rejects(ChannelServer.open({ pki: registration }), { code: "key-malformed" });
+  assert.throws(() => new ChannelServer({ pki: registration }), { code: "key-malformed" });
 });

@@ -52,6 +52,8 @@ async function pair() {
   return {
     near,
     far: await far,
+    /** Under `near`. */
+    socket,
     async [Symbol.asyncDispose]() {
       near.destroy();
       (await far).destroy();
@@ -77,6 +79,19 @@ Deno.test("what is written behind a write of no bytes arrives", async () => {
   for (const text of ["", "a", "", "b", ""]) both.near.write(text);
   both.near.end();
   assert.equal(await reading, "ab");
+});
+
+Deno.test("an end of the connection without close_notify is a break, not an end", async () => {
+  await using both = await pair();
+  both.near.write("a part");
+  const [chunk] = await once(both.far, "data");
+  assert.equal(String(chunk), "a part");
+  both.far.on("end", () => assert.fail("it passed for the whole"));
+  const broken = once(both.far, "error");
+  both.socket.end();
+  const [{ code, message }] = await broken as [{ code: string; message: string }];
+  assert.equal(code, "ssh-closed");
+  assert.match(message, /without TLS's close_notify/);
 });
 
 Deno.test("a half-close arrives alone and behind data, and the answer comes back, 50 times of 50", async () => {

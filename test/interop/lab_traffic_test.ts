@@ -27,7 +27,7 @@ for (const { name, relay, gateway } of MIXES) {
       await using target = await startTarget(HOST, (socket) => {
         const received = receive(socket);
         // The lab's relay and gateway close both ways when the target ends, so that must come last.
-        const both = Promise.all([send(socket, 64 * MIB, "back", received), received]);
+        const both = Promise.all([send(socket, 64 * MIB, "back", { first: received }), received]);
         both.then(([sent, received]) => there.resolve({ sent, received }), there.reject);
       });
       await using port = await openPort(() => system.platform.grant(HOST, target.port));
