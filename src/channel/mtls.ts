@@ -11,8 +11,8 @@ import type { Duplex } from "node:stream";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { SallyportError } from "../errors.ts";
 import { ALPN } from "./route.ts";
-import { acceptTls, TlsCarrier } from "./tls_carrier.ts";
-import { TlsStream } from "./tls_stream.ts";
+import { acceptTls, TlsCarrier } from "../tls/carrier.ts";
+import { TlsStream } from "../tls/stream.ts";
 
 /** Time for a handshake, ms. */
 export const HANDSHAKE_TIMEOUT = 10_000;

@@ -5,8 +5,8 @@
 import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { TlsCarrier } from "../channel/tls_carrier.ts";
-import { TlsStream } from "../channel/tls_stream.ts";
+import { TlsCarrier } from "../tls/carrier.ts";
+import { TlsStream } from "../tls/stream.ts";
 import { dialer } from "../egress/dial.ts";
 import { SallyportError } from "../errors.ts";
 

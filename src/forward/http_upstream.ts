@@ -3,8 +3,8 @@ import { Agent } from "node:http";
 import { isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { TlsCarrier } from "../channel/tls_carrier.ts";
-import { TlsStream } from "../channel/tls_stream.ts";
+import { TlsCarrier } from "../tls/carrier.ts";
+import { TlsStream } from "../tls/stream.ts";
 import { SallyportError } from "../errors.ts";
 import type { ForwardContext } from "./handler.ts";
 import type { HttpConfig } from "./http_config.ts";
@@ -18,7 +18,7 @@ export type UpstreamContext = Pick<ForwardContext, "dial" | "signal" | "connectT
 
 /**
  * An agent for one origin. One connection at a time: requests of one stream come one after the other.
- * TLS is done here and not by node:https, whose sockets buffer without limit on Deno (tls_stream.ts).
+ * TLS is done here and not by node:https, whose sockets buffer without limit on Deno (tls/stream.ts).
  */
 export function upstreamAgent(origin: Origin, config: HttpConfig, context: UpstreamContext): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });

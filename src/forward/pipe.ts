@@ -6,9 +6,9 @@
 import type { Buffer } from "node:buffer";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TlsStream } from "../channel/tls_stream.ts";
+import { TlsStream } from "../tls/stream.ts";
 import { SallyportError } from "../errors.ts";
-import { Lent } from "./release.ts";
+import { Lent } from "../tls/release.ts";
 import { outliveSilentEnd } from "./silent_end.ts";
 
 /** How a pipe is watched. */

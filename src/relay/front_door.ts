@@ -11,8 +11,8 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { readX509 } from "../certificates/x509.ts";
-import { acceptTls, TlsCarrier } from "../channel/tls_carrier.ts";
-import { TlsStream } from "../channel/tls_stream.ts";
+import { acceptTls, TlsCarrier } from "../tls/carrier.ts";
+import { TlsStream } from "../tls/stream.ts";
 import { asSallyportError } from "../errors.ts";
 import { pipe } from "../forward/pipe.ts";
 import { logger } from "../log.ts";

@@ -4,8 +4,8 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
-import { acceptTls, TlsCarrier } from "../../src/channel/tls_carrier.ts";
-import { TlsStream } from "../../src/channel/tls_stream.ts";
+import { acceptTls, TlsCarrier } from "../../src/tls/carrier.ts";
+import { TlsStream } from "../../src/tls/stream.ts";
 import { certificate } from "../forward/certificates.ts";
 
 const HOST = "127.0.0.1";

@@ -3,14 +3,14 @@
  * that arrive. It works Deno's TLS engine by hand, the object under a TLSSocket: ciphertext goes in and
  * plaintext comes out in the same call, and the other way round. So nothing lies in between that could
  * be forgotten, and a byte needs no further turn of the event loop. The engine is not documented; this
- * file is the only one that touches it, and test/channel/tls_stream_test.ts fails if it changes.
+ * file is the only one that touches it, and test/tls/stream_test.ts fails if it changes.
  */
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { SallyportError } from "../errors.ts";
-import { Lent } from "../forward/release.ts";
-import type { CarrierUser, TlsCarrier } from "./tls_carrier.ts";
+import { Lent } from "./release.ts";
+import type { CarrierUser, TlsCarrier } from "./carrier.ts";
 
 /** Plaintext kept for a reader that is not reading before the duplex is paused, bytes. */
 const READ_AHEAD = 64 * 1024;

@@ -1,7 +1,7 @@
 /**
  * TLS over any Duplex: an SSH channel, a network socket, another TLS. Deno's TLS takes a carrier in a
  * socket's place; its own adapter for streams loses a close_notify that comes alone and writes without
- * regard to backpressure, so that it serves for the handshake alone (tls_stream.ts takes over then).
+ * regard to backpressure, so that it serves for the handshake alone (stream.ts takes over then).
  */
 import { EventEmitter } from "node:events";
 import { Socket } from "node:net";
