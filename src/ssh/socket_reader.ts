@@ -33,8 +33,8 @@ export function readDirectly(
     const read = getBytesRead.call(handle);
     const count = read - seen;
     seen = read;
-    if (count > 0) take(buffer.subarray(0, count));
-    else onread.call(handle, data);
+    if (count <= 0) return onread.call(handle, data);
+    take(data instanceof ArrayBuffer ? new Uint8Array(data, 0, count) : buffer.subarray(0, count));
   };
   useUserBuffer.call(handle, buffer);
   // It looks at `onread` when it starts.
