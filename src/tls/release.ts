@@ -27,8 +27,10 @@ export class Lent {
 
   /** Frees what the stream has done with: everything, once nothing waits in it. Also for "drain". */
   settle(): void {
-    if (this.#to.writableLength > 0 && this.#chunks.length < MOST) return;
-    if (this.#to.writableLength === 0) { for (const chunk of this.#chunks) release(chunk); }
+    const { destroyed, writableLength } = this.#to;
+    if (!destroyed && writableLength > 0 && this.#chunks.length < MOST) return;
+    // The system may still be at work on what a destroyed stream was given.
+    if (!destroyed && writableLength === 0) this.#chunks.forEach(release);
     this.#chunks = [];
   }
 }
