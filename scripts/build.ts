@@ -13,6 +13,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { PROGRAMS } from "../src/service/runner.ts";
+import { V8_FLAGS } from "./v8_flags.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
@@ -43,13 +44,6 @@ const PERMISSIONS = [
   `--allow-run=${PROGRAMS.join(",")}`,
   "--unstable-net",
 ];
-
-/**
- * A small young generation. Most of what a busy gateway throws away is buffers, which V8 counts apart:
- * with its usual 16 MiB they pile up to hundreds of MiB before it looks, and then it looks at everything
- * (docs/performance.md).
- */
-const V8_FLAGS = "--v8-flags=--max-semi-space-size=1";
 
 /** ssh2 looks for native add-ons and goes on without: they are made to be missing. */
 const noNativeCode: Plugin = {

@@ -51,7 +51,9 @@ export async function soak(
         assertWhole(await system.transfer(size, size), size, size);
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, run));
+    await Promise.all(Array.from({ length: AT_ONCE }, run)).catch((error) => {
+      throw new Error(`${error.message}\n${complaints(system)}`, { cause: error });
+    });
     const sample = {
       streams,
       gateway: await settled(system.part("gateway").pid),
@@ -61,6 +63,16 @@ export async function soak(
     onSample?.(sample);
   }
   return samples;
+}
+
+/** What gateway and relay had to complain of. */
+function complaints(system: FaultSystem): string {
+  return (["gateway", "relay"] as const).map((part) => {
+    const lines = system.part(part).log.split("\n").filter((line) =>
+      !/ INFO .*channel /.test(line)
+    );
+    return `${part}:\n${lines.slice(-20).join("\n")}`;
+  }).join("\n");
 }
 
 /** Descriptors of streams that have just ended are closed a moment later. */

@@ -10,6 +10,7 @@ import type { ConnectionGrant } from "../../src/client/stream.ts";
 import { PlatformApi } from "../../src/enroll/api.ts";
 import { initPlatform, PlatformAdmin } from "../../src/platform/admin.ts";
 import type { Child } from "../child.ts";
+import { V8_FLAGS } from "../../scripts/v8_flags.ts";
 import { freePort, listening } from "../lab_process.ts";
 import { GATEWAY, labGrant, RELAY } from "../interop/lab_system.ts";
 import { openPort } from "../interop/traffic.ts";
@@ -18,7 +19,8 @@ import { temporaryFolder } from "../temporary.ts";
 import { type Arena, here, type Place } from "./arena.ts";
 import { exchange, type Order, type Report } from "./target.ts";
 
-const PROGRAM = ["run", "--quiet", "--allow-all", "--no-check"];
+/** With the V8 flags of the binary: they decide how much memory is used. */
+const PROGRAM = ["run", "--quiet", "--allow-all", "--no-check", V8_FLAGS];
 
 /** Whose relay and platform. */
 export interface FaultOptions {
