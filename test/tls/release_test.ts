@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
-import { Lent } from "../../src/forward/release.ts";
+import { Lent } from "../../src/tls/release.ts";
 
 /** A stream that has done with a chunk when it is told so. */
 function slow() {
