@@ -3,8 +3,10 @@ import process from "node:process";
 import { runCli } from "./cli/cli.ts";
 import { EXIT } from "./errors.ts";
 
-// Only the service managers' programs are ever run, and only for them.
-if (process.argv[2] !== "service") Deno.permissions.revokeSync({ name: "run" });
+// Only the service managers' programs are ever run, and only for those who ask about services.
+if (!["service", "doctor"].includes(process.argv[2] ?? "")) {
+  Deno.permissions.revokeSync({ name: "run" });
+}
 
 const stop = new AbortController();
 

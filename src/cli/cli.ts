@@ -9,6 +9,7 @@ import { VERSION } from "../version.ts";
 import { connectCommand } from "./connect.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { demoCommand } from "./demo.ts";
+import { doctorCommand } from "./doctor.ts";
 import { firewallCommand } from "./firewall.ts";
 import { gatewayCommand } from "./gateway.ts";
 import { platformCommand } from "./platform.ts";
@@ -22,6 +23,7 @@ const root = or(
   connectCommand,
   relayCommand,
   serviceCommand,
+  doctorCommand,
   platformCommand,
   firewallCommand,
   demoCommand,
@@ -109,7 +111,7 @@ function isGroup(args: readonly string[]): boolean {
 /** The commands at the front of `args`, as far as they are ours. */
 function commandsOf(args: readonly string[]): readonly string[] {
   const [first = "", second = "", third = ""] = args;
-  if (["connect", "demo", "firewall"].includes(first)) return [first];
+  if (["connect", "demo", "doctor", "firewall"].includes(first)) return [first];
   if (GROUPS.includes(`${first} ${second}`)) {
     return third === "create" ? args.slice(0, 3) : [first, second];
   }

@@ -10,11 +10,19 @@ const PEM = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
  * into TLS puts its own), and those in `caFile`. Throws `file` or `config` if that holds none.
  */
 export async function httpFetch(caFile?: string): Promise<typeof fetch> {
-  const own = caFile === undefined ? [] : await readAuthorities(caFile);
-  const caCerts = [...systemAuthorities(), ...own];
+  const { system, own } = await trustedAuthorities(caFile);
+  const caCerts = [...system, ...own];
   const client = Deno.createHttpClient({ caCerts });
   return (input, init) =>
     fetch(input, { ...init, client } as RequestInit & { client: Deno.HttpClient });
+}
+
+/** Whom `httpFetch` trusts beside the public authorities, PEM. Throws as it does. */
+export async function trustedAuthorities(
+  caFile?: string,
+): Promise<{ system: string[]; own: string[] }> {
+  const own = caFile === undefined ? [] : await readAuthorities(caFile);
+  return { system: systemAuthorities(), own };
 }
 
 /** A system without a store of its own is no reason not to start. */

@@ -128,7 +128,12 @@ function readCredentials(options: ConnectSshOptions): Credentials {
   }
 }
 
-function verifyHost(blob: Buffer, authority: Buffer, options: ConnectSshOptions): void {
+/** Throws unless the host key is a certificate of the one authority, for the relay, valid now. */
+export function verifyHost(
+  blob: Buffer,
+  authority: Buffer,
+  options: Pick<ConnectSshOptions, "hostPrincipals" | "now">,
+): void {
   if (!isCertificateType(blobType(blob))) {
     throw new SallyportError(
       "host-key-raw",

@@ -1,0 +1,136 @@
+/** `sallyport doctor` */
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { map, optional } from "@optique/core/modifiers";
+import { argument, command } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
+import process from "node:process";
+import { readEnrolment, secretOf } from "../config/auth.ts";
+import { stateDirectory } from "../config/directories.ts";
+import { doctorSettings } from "../config/doctor.ts";
+import type { Loaded } from "../config/load.ts";
+import type { DoctorOptions } from "../diagnostic/doctor/context.ts";
+import type { Style } from "../diagnostic/doctor/report.ts";
+import { apiBase } from "../enroll/call.ts";
+import { EXIT, SallyportError } from "../errors.ts";
+import { redact } from "../log.ts";
+import type { Scope, ServiceIdentity } from "../service/description.ts";
+import type { Action, CommandContext } from "./context.ts";
+import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+
+import { whoAsks } from "./service_description.ts";
+
+/** `sallyport doctor` */
+export const doctorCommand = command(
+  "doctor",
+  map(
+    object({
+      name: optional(argument(string({ metavar: "NAME" }), {
+        description: message`The gateway's name on the platform.`,
+      })),
+      flags: flagsOf(doctorSettings),
+    }),
+    ({ name, flags }): Action => (context) => doctor(name, flags, context),
+  ),
+  {
+    usageLine: usageOf("NAME"),
+    brief: message`Check, step by step, everything that a gateway needs, and say what to do.`,
+    footer:
+      message`Takes the flags, variables and file of "gateway start". Status 0 if nothing failed, else 1. Example: sallyport doctor edge-1 --domain https://app.infisical.com --token @/etc/sallyport/token`,
+  },
+);
+
+async function doctor(
+  argument: string | undefined,
+  flags: GivenFlags,
+  context: CommandContext,
+): Promise<number> {
+  const loaded = load(doctorSettings, flags, context);
+  const { values } = loaded;
+  const name = argument ?? values.name;
+  if (name === undefined || name.trim() === "") {
+    throw new SallyportError("usage", "the gateway needs a name", {
+      hint: "sallyport doctor <name>",
+    });
+  }
+  const { diagnose } = await import("../diagnostic/doctor/run.ts");
+  const report = await import("../diagnostic/doctor/report.ts");
+  const subject = { gateway: name, domain: apiBase(values.domain).replace(/\/api$/, "") };
+  const { out, signal } = context;
+  const style = styleOf(context.env);
+  const json = values.json ?? false;
+  if (!json) out(redact(report.headingText(subject)));
+  const results = await diagnose(await optionsOf(name, loaded, flags, context), {
+    signal,
+    ...(!json && { onResult: (result) => out(report.resultText(result, style)) }),
+  });
+  out(json ? report.reportJson(results, subject) : report.summaryText(results));
+  return signal.aborted ? EXIT.interrupted : report.exitStatus(results);
+}
+
+async function optionsOf(
+  name: string,
+  loaded: Loaded<typeof doctorSettings>,
+  { config }: GivenFlags,
+  context: CommandContext,
+): Promise<DoctorOptions> {
+  const { systemRunner } = await import("../service/runner.ts");
+  const { values, from } = loaded;
+  const { env } = context;
+  const auth = once(() => readEnrolment(loaded));
+  return {
+    name,
+    domain: values.domain,
+    auth,
+    caFile: values.caFile,
+    relayName: values.relay,
+    relayAddress: values.relayAddress,
+    stateDir: values.stateDir ?? stateDirectory({ env }),
+    healthListen: values.healthListen,
+    configFile: config ?? (env.SALLYPORT_CONFIG || undefined),
+    secretInConfig: (["token", "clientSecret", "clientToken"] as const).some((key) =>
+      from[key]?.startsWith('"') && !/^(@|-$)/.test(values[key] ?? "")
+    ),
+    login: values.login,
+    clientToken: values.clientToken === undefined
+      ? undefined
+      : secretOf(values.clientToken, from.clientToken),
+    env,
+    timeout: values.timeout,
+    services: await servicesOf(name, context),
+    host: { run: systemRunner(context.signal) },
+  };
+}
+
+/** A secret that comes from standard input can be read once. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+/** The machine's service, then this user's; none of a name that no service can have. */
+async function servicesOf(name: string, context: CommandContext): Promise<ServiceIdentity[]> {
+  const { serviceId } = await import("../service/description.ts");
+  try {
+    const id = serviceId("gateway", name);
+    // All managers of one system keep their manifests in one place.
+    const managers = { darwin: "launchd", win32: "windows" } as const;
+    const manager = managers[process.platform as keyof typeof managers] ?? "systemd";
+    const scopes: Scope[] = manager === "windows" ? ["system"] : ["system", "user"];
+    return scopes.map((scope) => ({ id, manager, scope, ...whoAsks(context) }));
+  } catch {
+    return [];
+  }
+}
+
+/** Colours and symbols only where they are shown as such (https://no-color.org, locale(7)). */
+function styleOf(env: CommandContext["env"]): Style {
+  const terminal = process.stdout.isTTY === true;
+  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || "";
+  return {
+    colour: terminal && !env.NO_COLOR && env.TERM !== "dumb",
+    symbols: process.platform === "win32"
+      ? Boolean(env.WT_SESSION)
+      : process.platform === "darwin" || /utf-?8/i.test(locale),
+  };
+}
