@@ -20,6 +20,8 @@ export interface DoctorOptions {
   auth(): Auth;
   /** Authorities (PEM) beside the public ones and the system's. */
   caFile?: string;
+  /** PEM. @default Mozilla's, which this program carries */
+  publicAuthorities?: readonly string[];
   /** The relay that the gateway is told to use. */
   relayName?: string;
   /** Looked at in place of the address that the platform gives. */

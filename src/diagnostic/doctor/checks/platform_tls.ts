@@ -26,7 +26,7 @@ export const platformTls: Check = {
     };
     let chain: ShownChain;
     try {
-      chain = await shown([...rootCertificates]);
+      chain = await shown([...context.publicAuthorities ?? rootCertificates]);
     } catch (error) {
       const fault = faultOf(error);
       const { message } = asSallyportError(error);
