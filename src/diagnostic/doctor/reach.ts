@@ -5,14 +5,22 @@ import { formatRelayAddress, type RelayAddress, SSH_PORT } from "../../link/rela
 import { fail, type Outcome } from "./check.ts";
 
 /** Ways of not getting there. */
-export type Fault = "refused" | "silent" | "reset" | "closed" | "no-route" | "forbidden" | "other";
+export type Fault =
+  | "refused"
+  | "silent"
+  | "reset"
+  | "closed"
+  | "unreachable"
+  | "no-route"
+  | "forbidden"
+  | "other";
 
 const FAULTS: Record<string, Fault> = {
   ECONNREFUSED: "refused",
   ETIMEDOUT: "silent",
   ECONNRESET: "reset",
   EPIPE: "reset",
-  EHOSTUNREACH: "no-route",
+  EHOSTUNREACH: "unreachable",
   ENETUNREACH: "no-route",
   EADDRNOTAVAIL: "no-route",
   EACCES: "forbidden",
@@ -20,7 +28,7 @@ const FAULTS: Record<string, Fault> = {
 };
 
 /** What tells most about several addresses of one name: who answered at all comes first. */
-const TELLING: Fault[] = ["reset", "refused", "forbidden", "silent", "no-route"];
+const TELLING: Fault[] = ["reset", "refused", "forbidden", "unreachable", "silent", "no-route"];
 
 /** Which of them an error of the dialer, a socket or a deadline is. */
 export function faultOf(error: unknown): Fault {
@@ -82,6 +90,12 @@ export function unreachable(fault: Fault, place: Place, detail = ""): Outcome {
         `${where} closes the connection at once: a firewall that inspects, or a busy server`,
         `let out ${out} without inspection of its contents; the letter for who runs the ` +
           `firewall is printed by: ${rule}`,
+        code,
+      );
+    case "unreachable":
+      return fail(
+        `${where}: no route to the host: a firewall rejects it with ICMP, or the host is off`,
+        `if the host runs, ${missing}; printed by: ${rule}`,
         code,
       );
     case "no-route":
