@@ -14,11 +14,8 @@ import type { Style } from "../diagnostic/doctor/report.ts";
 import { apiBase } from "../enroll/call.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import { redact } from "../log.ts";
-import type { Scope, ServiceIdentity } from "../service/description.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
-
-import { whoAsks } from "./service_description.ts";
 
 /** `sallyport doctor` */
 export const doctorCommand = command(
@@ -36,16 +33,25 @@ export const doctorCommand = command(
     usageLine: usageOf("NAME"),
     brief: message`Check, step by step, everything that a gateway needs, and say what to do.`,
     footer:
-      message`Takes the flags, variables and file of "gateway start". Status 0 if nothing failed, else 1. Example: sallyport doctor edge-1 --domain https://app.infisical.com --token @/etc/sallyport/token`,
+      message`Takes the flags, variables and file of "gateway start"; where its service is installed, that one's settings. Status 0 if nothing failed, else 1. Example: sallyport doctor edge-1 --domain https://app.infisical.com --token @/etc/sallyport/token`,
   },
 );
 
 async function doctor(
   argument: string | undefined,
-  flags: GivenFlags,
+  given: GivenFlags,
   context: CommandContext,
 ): Promise<number> {
-  const loaded = load(doctorSettings, flags, context);
+  const { systemRunner } = await import("../service/runner.ts");
+  const { asTheService, servicesOf } = await import("./doctor_service.ts");
+  const { out, signal } = context;
+  const host = { run: systemRunner(signal) };
+  const named = argument ?? given.name ?? context.env.INFISICAL_GATEWAY_NAME ?? "";
+  const { flags, env, service } = await asTheService(servicesOf(named, context), host, {
+    flags: given,
+    env: context.env,
+  });
+  const loaded = load(doctorSettings, flags, { ...context, env });
   const { values } = loaded;
   const name = argument ?? values.name;
   if (name === undefined || name.trim() === "") {
@@ -55,12 +61,23 @@ async function doctor(
   }
   const { diagnose } = await import("../diagnostic/doctor/run.ts");
   const report = await import("../diagnostic/doctor/report.ts");
-  const subject = { gateway: name, domain: apiBase(values.domain).replace(/\/api$/, "") };
-  const { out, signal } = context;
+  const subject = {
+    gateway: name,
+    domain: apiBase(values.domain).replace(/\/api$/, ""),
+    config: flags.config ?? (env.SALLYPORT_CONFIG || undefined),
+    service: service?.identity.id,
+  };
   const style = styleOf(context.env);
   const json = values.json ?? false;
   if (!json) out(redact(report.headingText(subject)));
-  const results = await diagnose(await optionsOf(name, loaded, flags, context), {
+  const options = {
+    ...optionsOf(name, loaded, context),
+    configFile: subject.config,
+    env,
+    services: servicesOf(name, context),
+    host,
+  };
+  const results = await diagnose(options, {
     signal,
     ...(!json && { onResult: (result) => out(report.resultText(result, style)) }),
   });
@@ -68,26 +85,21 @@ async function doctor(
   return signal.aborted ? EXIT.interrupted : report.exitStatus(results);
 }
 
-async function optionsOf(
+function optionsOf(
   name: string,
   loaded: Loaded<typeof doctorSettings>,
-  { config }: GivenFlags,
   context: CommandContext,
-): Promise<DoctorOptions> {
-  const { systemRunner } = await import("../service/runner.ts");
+): Omit<DoctorOptions, "configFile" | "env" | "services" | "host"> {
   const { values, from } = loaded;
-  const { env } = context;
-  const auth = once(() => readEnrolment(loaded));
   return {
     name,
     domain: values.domain,
-    auth,
+    auth: once(() => readEnrolment(loaded)),
     caFile: values.caFile,
     relayName: values.relay,
     relayAddress: values.relayAddress,
-    stateDir: values.stateDir ?? stateDirectory({ env }),
+    stateDir: values.stateDir ?? stateDirectory({ env: context.env }),
     healthListen: values.healthListen,
-    configFile: config ?? (env.SALLYPORT_CONFIG || undefined),
     secretInConfig: (["token", "clientSecret", "clientToken"] as const).some((key) =>
       from[key]?.startsWith('"') && !/^(@|-$)/.test(values[key] ?? "")
     ),
@@ -95,10 +107,7 @@ async function optionsOf(
     clientToken: values.clientToken === undefined
       ? undefined
       : secretOf(values.clientToken, from.clientToken),
-    env,
     timeout: values.timeout,
-    services: await servicesOf(name, context),
-    host: { run: systemRunner(context.signal) },
   };
 }
 
@@ -106,21 +115,6 @@ async function optionsOf(
 function once<T>(make: () => T): () => T {
   let made: { value: T } | undefined;
   return () => (made ??= { value: make() }).value;
-}
-
-/** The machine's service, then this user's; none of a name that no service can have. */
-async function servicesOf(name: string, context: CommandContext): Promise<ServiceIdentity[]> {
-  const { serviceId } = await import("../service/description.ts");
-  try {
-    const id = serviceId("gateway", name);
-    // All managers of one system keep their manifests in one place.
-    const managers = { darwin: "launchd", win32: "windows" } as const;
-    const manager = managers[process.platform as keyof typeof managers] ?? "systemd";
-    const scopes: Scope[] = manager === "windows" ? ["system"] : ["system", "user"];
-    return scopes.map((scope) => ({ id, manager, scope, ...whoAsks(context) }));
-  } catch {
-    return [];
-  }
 }
 
 /** Colours and symbols only where they are shown as such (https://no-color.org, locale(7)). */

@@ -5,13 +5,12 @@ import type { Auth } from "../../enroll/credentials.ts";
 import type { SecretSource } from "../../enroll/secret.ts";
 import type { Registered } from "../../link/register.ts";
 import { parseRelayAddress, type RelayAddress } from "../../link/relay_address.ts";
-import type { ServiceIdentity } from "../../service/description.ts";
-import type { Host } from "../../service/install.ts";
 import type { GatewayHere } from "./gateway_here.ts";
+import type { ServicePlaces } from "./installed.ts";
 import type { LOGINS } from "./logins.ts";
 
 /** How the gateway would be run. */
-export interface DoctorOptions {
+export interface DoctorOptions extends ServicePlaces {
   /** The gateway's name. */
   name: string;
   /** As it was given; `apiBase` reads it. */
@@ -41,9 +40,6 @@ export interface DoctorOptions {
   timeout: number;
   /** ms since 1970 @default Date.now */
   now?: () => number;
-  /** Where the gateway's service may be installed, the machine's before this user's. */
-  services: readonly ServiceIdentity[];
-  host: Host;
 }
 
 /** What checks leave for those after them. */

@@ -51,11 +51,17 @@ export function summaryText(results: readonly CheckResult[]): string {
 export interface Subject {
   gateway: string;
   domain: string;
+  /** The configuration file that was read. */
+  config?: string;
+  /** The service that it belongs to. */
+  service?: string;
 }
 
 /** First line of a report. */
-export function headingText({ gateway, domain }: Subject): string {
-  return `sallyport ${VERSION} doctor: gateway ${gateway}, platform ${domain}`;
+export function headingText({ gateway, domain, config, service }: Subject): string {
+  const whose = service === undefined ? "" : ` of the service ${service}`;
+  const settings = config === undefined ? "" : `, settings${whose} in ${config}`;
+  return `sallyport ${VERSION} doctor: gateway ${gateway}, platform ${domain}${settings}`;
 }
 
 /** Everything as one JSON object. */

@@ -7,7 +7,7 @@ import { asSallyportError } from "../../../errors.ts";
 import { connectOnce } from "../../../link/connect_once.ts";
 import { type Check, fail, pass, skip } from "../check.ts";
 import type { DoctorContext } from "../context.ts";
-import { installedService } from "../installed.ts";
+import { askManager, installedService } from "../installed.ts";
 import { pingThroughPlatform } from "../through_platform.ts";
 
 /** See above. */
@@ -63,10 +63,19 @@ async function reasonNotTo(
   if (here.kind === "gateway" && here.gateway === name) {
     return "the gateway is at work here, and a second login would disturb it";
   }
-  const service = await installedService(context);
-  if (service?.running) {
-    return `its service ${service.id} runs, and a second login would disturb it`;
-  }
+  const service = await runningService(context);
+  if (service) return `its service ${service} runs, and a second login would disturb it`;
   const elsewhere = await pingThroughPlatform(context, signal).catch(() => false);
   return elsewhere ? "the gateway is at work on another host, and answers" : undefined;
+}
+
+/** The id of its service, if that runs; what cannot be asked is told by the check of the service. */
+async function runningService(context: DoctorContext): Promise<string | undefined> {
+  try {
+    const service = await installedService(context);
+    if (!service) return undefined;
+    return (await askManager(service, context)).running ? service.identity.id : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 /** The gateway's service, if one is installed: whether it runs, and what with. */
 import { type Check, fail, pass, skip, warn } from "../check.ts";
-import { installedService } from "../installed.ts";
+import { askManager, installedService } from "../installed.ts";
 
 /** See above. */
 export const service: Check = {
@@ -16,25 +16,24 @@ export const service: Check = {
         `to have it started at every boot: sallyport service install ${name}`,
       );
     }
-    const { id, identity: { manager, scope }, config, running, text } = found;
+    const { identity: { id, manager, scope }, places: { config, log } } = found;
     const user = scope === "user" ? " --user" : "";
+    const { running, text } = await askManager(found, context);
     if (!running) {
       const said = text.split("\n").map((line) => line.trim()).find((line) =>
         /^(Active|state|Status)\b/.test(line)
       );
       return fail(
         `${id} (${manager}) does not run${said ? `: ${said}` : ""}`,
-        `sallyport service start ${name}${user}; its log` +
-          (manager === "systemd"
-            ? `: journalctl${user} --unit ${id}`
-            : " is named in docs/operate.md"),
+        `sallyport service start ${name}${user}; its log: ` +
+          (manager === "systemd" ? `journalctl${user} --unit ${id}` : log),
         "service",
       );
     }
     if (configFile !== config) {
       return warn(
-        `${id} (${manager}) runs, with settings of its own that were not looked at here`,
-        `to check what it uses: sallyport doctor ${name} --config ${config}`,
+        `${id} (${manager}) runs, with ${config}, which was not looked at here`,
+        "leave out --config to check what the service uses",
       );
     }
     return pass(`${id} (${manager}) runs, with ${config}`);
