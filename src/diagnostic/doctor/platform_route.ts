@@ -48,8 +48,8 @@ export function platformDial({ env, dialDirectly }: DoctorContext, place: Platfo
   if (!proxy) return dialDirectly;
   // Plain http is spoken to the proxy itself (RFC 9112 §3.2.2).
   if (!secure) return (_host, _port, options) => dialDirectly(proxy.host, proxy.port, options);
-  return proxiedDialer((host, port, options) => {
-    if (host === proxy.host && port === proxy.port) return dialDirectly(host, port, options);
+  return proxiedDialer(async (host, port, options) => {
+    if (host === proxy.host && port === proxy.port) return await dialDirectly(host, port, options);
     throw new SallyportError("api-unreachable", "calls of the API are not made past it");
   }, env);
 }

@@ -30,13 +30,14 @@ export interface Examination {
 /** Runs doctor with `--json`. */
 export async function examine(
   args: string[],
-  { env = {}, signal = new AbortController().signal }: {
+  { env = {}, signal = new AbortController().signal, gateway = GATEWAY }: {
     env?: Record<string, string>;
     signal?: AbortSignal;
+    gateway?: string;
   } = {},
 ): Promise<Examination> {
   let [out, err] = ["", ""];
-  const status = await runCli(["doctor", GATEWAY, "--json", ...args], {
+  const status = await runCli(["doctor", gateway, "--json", ...args], {
     out: (text) => out += `${text}\n`,
     err: (text) => err += `${text}\n`,
     env: { HOME: "/nonexistent", SALLYPORT_DOCTOR_TIMEOUT: "3s", ...env },

@@ -43,6 +43,7 @@ Deno.test("before a gateway runs, doctor is one for a moment: bytes go to a targ
   for (const id of registry.gatewayIds) await registry.get(id)?.closed;
   assert.equal(registry.size, 0);
   for (const secret of ground.secrets) assert.ok(!found.text.includes(secret));
+  assert.doesNotMatch(found.text, /BEGIN|PRIVATE|[A-Za-z0-9+/]{100}/);
 });
 
 Deno.test("a gateway at work keeps its session, and bytes go through it and back", async () => {

@@ -173,6 +173,20 @@ Deno.test("a token that the platform does not know, and none at all", async () =
   failed(named, "registration", "credentials-refused", /403/, /role/);
 });
 
+Deno.test("a platform that repeats the token and keys in its answers does not get them shown", async () => {
+  const token = "this-token-is-a-secret-of-ours";
+  const key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----";
+  await using server = fakeServer((request) =>
+    request.url.endsWith("/status")
+      ? json({})
+      : json({ statusCode: 401, message: `bad token ${token}, Bearer ${token}, ${key}` }, 401)
+  );
+  const found = await examine([...HERE, "--token", token, "--domain", server.url]);
+  failed(found, "credentials", "credentials-refused", /bad token \[secret\]/, /new one/);
+  assert.ok(!found.text.includes(token));
+  assert.ok(!found.text.includes("MC4CAQ"));
+});
+
 Deno.test("a relay that is not there: its port is looked at, and its rule is named", async () => {
   await using ground = await prepare();
   const token = ["--token", gatewayToken(ground.admin, ground.secrets)];
