@@ -30,8 +30,9 @@ const TARGETS = [
 /**
  * What the program may do; everything else is refused to it and to every library in it. It connects
  * and listens, reads and writes files that its user names, reads its environment, and asks the system
- * for the home directory and the user's number. It loads no native code. `sallyport service` runs the
- * programs of the service managers; every other command gives that up at its start (src/main.ts).
+ * for the home directory and the user's number. It loads no native code. `sallyport service` and
+ * `sallyport doctor` run the programs of the service managers; every other command gives that up at its
+ * start (src/main.ts).
  * Datagrams to systemd (src/service/notify.ts) are Deno's unstable part of the network.
  */
 const PERMISSIONS = [

@@ -5,7 +5,7 @@ import { SallyportError } from "../errors.ts";
 
 /**
  * Every program that this room runs; the compiled binary may run these and no others
- * (scripts/build.ts), and only for `sallyport service`.
+ * (scripts/build.ts), and only for `sallyport service` and `sallyport doctor`.
  */
 export const PROGRAMS = [
   ...["systemctl", "launchctl", "crontab", "schtasks", "icacls", "rc-update", "rc-service"],
