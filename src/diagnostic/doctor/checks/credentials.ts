@@ -17,23 +17,33 @@ export const credentials: Check = {
   title: "credentials",
   needs: ["api"],
   async run(context, signal) {
-    const auth = context.auth();
-    if (auth.method !== "enroll-token") return await tryOut(auth, context, signal);
-    const saved = await new StateFile(context.stateDir, context.name).load();
-    const base = apiBase(context.domain);
-    const oneTime = await auth.token?.read().catch((error) => {
-      // The file of a spent token may be gone.
-      if (saved) return undefined;
-      throw error;
-    });
-    if (!saved && oneTime === undefined) return notEnrolled();
-    const hash = oneTime && createHash("sha256").update(oneTime).digest("hex");
-    if (!saved || hash !== undefined && hash !== saved.enrolment) return unspent();
-    if (saved.domain !== base) return otherPlatform(context, saved.domain, base);
-    const own: Auth = { method: "token", token: secretSource(saved.accessToken) };
-    return await tryOut(own, context, signal, "the enrolled gateway's own token");
+    try {
+      return await look(context, signal);
+    } catch (error) {
+      const { code, message, cause } = error as SallyportError & { cause?: { code?: string } };
+      if (!(error instanceof SallyportError) || cause?.code !== "EACCES") throw error;
+      return fail(message, "run doctor as root (sudo), or as the user whom the gateway is", code);
+    }
   },
 };
+
+async function look(context: DoctorContext, signal: AbortSignal): Promise<Outcome> {
+  const auth = context.auth();
+  if (auth.method !== "enroll-token") return await tryOut(auth, context, signal);
+  const saved = await new StateFile(context.stateDir, context.name).load();
+  const base = apiBase(context.domain);
+  const oneTime = await auth.token?.read().catch((error) => {
+    // The file of a spent token may be gone.
+    if (saved) return undefined;
+    throw error;
+  });
+  if (!saved && oneTime === undefined) return notEnrolled();
+  const hash = oneTime && createHash("sha256").update(oneTime).digest("hex");
+  if (!saved || hash !== undefined && hash !== saved.enrolment) return unspent();
+  if (saved.domain !== base) return otherPlatform(context, saved.domain, base);
+  const own: Auth = { method: "token", token: secretSource(saved.accessToken) };
+  return await tryOut(own, context, signal, "the enrolled gateway's own token");
+}
 
 function notEnrolled(): Outcome {
   return fail(
@@ -80,6 +90,7 @@ async function tryOut(
     signal.throwIfAborted();
     if (!(error instanceof SallyportError)) throw error;
     const { code, message, hint } = error;
+    if (code === "file") throw error;
     const mayNotList = code === "api-not-found" || code === "credentials-refused" && status === 403;
     if (!mayNotList) return fail(message, hint, code);
     facts.api = make(real);

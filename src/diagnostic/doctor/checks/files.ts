@@ -17,11 +17,14 @@ export const files: Check = {
     const uid = process.getuid?.() ?? 0;
     const faults: ModeFault[] = [];
     let seen = 0;
+    const hidden: string[] = [];
     for (const { path, rule } of filesOf(context)) {
       const found = await stat(path).catch((error) => {
         // What is missing is told by the check that needs it, or is made by the gateway.
-        if ((error as { code?: string }).code === "ENOENT") return undefined;
-        throw error;
+        const { code } = error as { code?: string };
+        if (code === "EACCES") hidden.push(path);
+        else if (code !== "ENOENT") throw error;
+        return undefined;
       });
       if (!found) continue;
       seen++;
