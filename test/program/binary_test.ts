@@ -3,24 +3,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { runChild, startChild } from "../child.ts";
 import { freePort } from "../lab_process.ts";
-import { denortPath, requirement, ROOT } from "../requirements.ts";
+import { requirement } from "../requirements.ts";
 import { temporaryFolder } from "../temporary.ts";
+import { BINARY, build } from "./built_binary.ts";
 
 const { ignore } = requirement("denort", "curl");
-const BINARY = join(ROOT, "dist", "sallyport");
 const HOST = "127.0.0.1";
-
-let built: Promise<void> | undefined;
-
-function build(): Promise<void> {
-  return built ??= (async () => {
-    const { status, err } = await runChild(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", join(ROOT, "scripts", "build.ts")],
-      env: { DENORT_BIN: await denortPath() },
-    });
-    assert.equal(status, 0, err);
-  })();
-}
 
 async function curl(...args: string[]): Promise<{ body: string; status: string }> {
   const { out, err } = await runChild("curl", {

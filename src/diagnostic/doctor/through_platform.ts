@@ -59,7 +59,7 @@ export interface Talk {
   signal: AbortSignal;
 }
 
-/** Opens a stream, speaks, and gives what came back before it ended or enough was there. */
+/** Opens a stream, speaks, ends it when enough came back, and gives what came back. */
 export async function streamThroughPlatform(
   grant: ConnectionGrant,
   alpn: string,
@@ -71,15 +71,18 @@ export async function streamThroughPlatform(
     stream.on("error", () => {});
     const stop = () => stream.destroy();
     signal.addEventListener("abort", stop, { once: true });
+    let back = "";
     try {
       if (say !== undefined) stream.write(say);
-      let back = "";
       for await (const chunk of stream as AsyncIterable<Buffer>) {
         back += chunk.toString("latin1");
-        if (back.length >= length) break;
+        // Ended in good order, so that no log along the way tells of a broken connection.
+        if (back.length >= length) stream.end();
+        if (back.length > length) break;
       }
       return back;
     } catch {
+      if (back.length === length) return back;
       // A stream that breaks has answered nothing.
       signal.throwIfAborted();
       return "";

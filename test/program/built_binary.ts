@@ -1,0 +1,20 @@
+/** The compiled binary of this machine. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { runChild } from "../child.ts";
+import { denortPath, ROOT } from "../requirements.ts";
+
+export const BINARY = join(ROOT, "dist", "sallyport");
+
+let built: Promise<void> | undefined;
+
+/** Builds it, once a test file; needs the requirement "denort". */
+export function build(): Promise<void> {
+  return built ??= (async () => {
+    const { status, err } = await runChild(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-all", join(ROOT, "scripts", "build.ts")],
+      env: { DENORT_BIN: await denortPath() },
+    });
+    assert.equal(status, 0, err);
+  })();
+}
