@@ -65,32 +65,27 @@ export async function streamThroughPlatform(
   alpn: string,
   { say, length, signal }: Talk,
 ): Promise<string> {
-  const opener = await StreamOpener.open();
+  const stream = await new StreamOpener().stream(grant, alpn, signal);
+  stream.on("error", () => {});
+  const stop = () => stream.destroy();
+  signal.addEventListener("abort", stop, { once: true });
+  let back = "";
   try {
-    const stream = await opener.stream(grant, alpn, signal);
-    stream.on("error", () => {});
-    const stop = () => stream.destroy();
-    signal.addEventListener("abort", stop, { once: true });
-    let back = "";
-    try {
-      if (say !== undefined) stream.write(say);
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        back += chunk.toString("latin1");
-        // Ended in good order, so that no log along the way tells of a broken connection.
-        if (back.length >= length) stream.end();
-        if (back.length > length) break;
-      }
-      return back;
-    } catch {
-      if (back.length === length) return back;
-      // A stream that breaks has answered nothing.
-      signal.throwIfAborted();
-      return "";
-    } finally {
-      signal.removeEventListener("abort", stop);
-      stream.destroy();
+    if (say !== undefined) stream.write(say);
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      back += chunk.toString("latin1");
+      // Ended in good order, so that no log along the way tells of a broken connection.
+      if (back.length >= length) stream.end();
+      if (back.length > length) break;
     }
+    return back;
+  } catch {
+    if (back.length === length) return back;
+    // A stream that breaks has answered nothing.
+    signal.throwIfAborted();
+    return "";
   } finally {
-    opener.close();
+    signal.removeEventListener("abort", stop);
+    stream.destroy();
   }
 }

@@ -1,8 +1,9 @@
 /** Where everything is well: before the gateway runs, while it runs, and enrolled. */
 import assert from "node:assert/strict";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PlatformApi } from "../../../src/enroll/api.ts";
+import { StateFile } from "../../../src/enroll/state.ts";
 import { examine, GATEWAY, gatewayToken, prepare } from "./fixture.ts";
 
 const WELL = {
@@ -112,17 +113,16 @@ Deno.test("an enrolment token is not spent; once it is, the gateway's own token 
   assert.match(before.of("registration").finding, /because "credentials" could not be tried/);
 
   // Still good: doctor did not spend it.
-  const own = await new PlatformApi({ domain: ground.url }).enroll(token);
-  const state = join(ground.folder, "state");
-  await mkdir(state, { mode: 0o700 });
-  const file = join(state, `gateway-${GATEWAY}.json`);
-  const saved = { version: 1, ...own, domain: `${ground.url}/api` };
-  await writeFile(file, JSON.stringify(saved), { mode: 0o600 });
+  const own = await new PlatformApi({ domain: ground.url }).enrolGateway(token);
+  const state = new StateFile(join(ground.folder, "state"), GATEWAY);
+  await state.save({ ...own, domain: `${ground.url}/api` });
+  const file = state.path;
+  const saved = await readFile(file, "utf8");
   const client = ["--client-token", ground.token("client")];
   const after = await examine([...ground.arguments, "--enroll-method", "token", ...client]);
   assert.deepEqual(after.statuses, WELL, after.text);
   assert.match(after.of("credentials").finding, /enrolled gateway's own token is taken/);
-  assert.equal(await readFile(file, "utf8"), JSON.stringify(saved));
+  assert.equal(await readFile(file, "utf8"), saved);
   for (const secret of [token, own.accessToken]) assert.ok(!after.text.includes(secret));
 
   const without = await examine([...ground.arguments, "--enroll-method", "token"]);

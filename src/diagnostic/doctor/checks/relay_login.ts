@@ -21,7 +21,7 @@ export const relayLogin: Check = {
     if (why !== undefined) return skip(`not tried: ${why}`);
     const registered = context.facts.registered!;
     const address = context.relayAddress ?? registered.address;
-    const server = await ChannelServer.open({ pki: registered.registration.pki });
+    const server = new ChannelServer({ pki: registered.registration.pki });
     context.owned.defer(() => server.close());
     try {
       const session = await connectOnce({
