@@ -5,9 +5,11 @@
 import type { Duplex } from "node:stream";
 import { type Dial, dial } from "../egress/dial.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
+import type { ForwardResult } from "../forward/handler.ts";
 import { handlers } from "../forward/table.ts";
 import type { KubernetesFiles } from "../forward/kubernetes.ts";
 import { logger } from "../log.ts";
+import { type ChannelCounts, NO_COUNTS } from "./counts.ts";
 import { MtlsAcceptor, type VerifiedStream } from "./mtls.ts";
 import { readRoute, type Route } from "./route.ts";
 
@@ -28,24 +30,20 @@ export interface ChannelServerOptions {
   kubernetes?: KubernetesFiles;
 }
 
-/** Counts over the life of a channel server. */
-export interface ChannelCounts {
-  /** Channels being served now, handshakes included. */
-  open: number;
-  served: number;
-  failed: number;
-  /** Bytes from the platform to targets, and back. */
-  bytesIn: number;
-  bytesOut: number;
+/** Reads what one channel has carried so far. */
+interface Meter {
+  read(): ForwardResult;
 }
 
 /** Serves channels until it is closed. */
 export class ChannelServer {
-  readonly counts: ChannelCounts = { open: 0, served: 0, failed: 0, bytesIn: 0, bytesOut: 0 };
   readonly #acceptor: MtlsAcceptor;
   readonly #options: ChannelServerOptions;
   readonly #stop = new AbortController();
   readonly #serving = new Set<Promise<void>>();
+  /** Bytes of channels that are over only; those of open ones are read from their meters. */
+  readonly #totals: ChannelCounts = { ...NO_COUNTS };
+  readonly #meters = new Set<Meter>();
   #nextId = 1;
 
   /** Throws `key-malformed` if the registration's key and certificate do not fit. */
@@ -53,6 +51,13 @@ export class ChannelServer {
     const { pki, handshakeTimeout } = options;
     this.#acceptor = new MtlsAcceptor({ ...pki, handshakeTimeout });
     this.#options = options;
+  }
+
+  /** What there is to count, now. */
+  get counts(): ChannelCounts {
+    const counts = { ...this.#totals };
+    for (const meter of this.#meters) addBytes(counts, meter.read());
+    return counts;
   }
 
   /** Takes a channel and serves it; never throws, the outcome is logged and counted. */
@@ -75,41 +80,49 @@ export class ChannelServer {
   }
 
   async #serve(channel: Duplex, id: number): Promise<void> {
-    const { counts } = this;
-    counts.open++;
+    const totals = this.#totals;
+    const meter: Meter = { read: () => ({ bytesIn: 0, bytesOut: 0 }) };
+    totals.open++;
+    this.#meters.add(meter);
     const started = performance.now();
     let route: Route | undefined;
     try {
       const verified = await this.#acceptor.accept(channel, this.#stop.signal);
       route = routeOf(verified);
       log.info("channel {id} open: {mode} to {target} for {actor}", describe(id, route));
-      const { bytesIn, bytesOut } = await handlers[route.mode](verified.stream, route, {
+      const result = await handlers[route.mode](verified.stream, route, {
         dial: this.#options.dial ?? dial,
         signal: this.#stop.signal,
         connectTimeout: this.#options.connectTimeout,
         idleTimeout: this.#options.idleTimeout,
         kubernetes: this.#options.kubernetes,
+        meter: (read) => meter.read = read,
       });
-      counts.bytesIn += bytesIn;
-      counts.bytesOut += bytesOut;
-      counts.served++;
+      meter.read = () => result;
+      totals.served++;
       const ms = Math.round(performance.now() - started);
       log.info("channel {id} closed: {bytesIn} bytes in, {bytesOut} out, {ms} ms", {
         id,
-        bytesIn,
-        bytesOut,
+        ...result,
         ms,
       });
     } catch (error) {
-      counts.failed++;
+      totals.failed++;
       const { code, message } = asSallyportError(error);
       log.warn("channel {id} failed: {message}", { id, code, message });
     } finally {
+      this.#meters.delete(meter);
+      addBytes(totals, meter.read());
       // What was written may still wait for the channel's window: a drain waits for that, too.
       await closedOf(channel, this.#stop.signal);
-      counts.open--;
+      totals.open--;
     }
   }
+}
+
+function addBytes(counts: ChannelCounts, { bytesIn, bytesOut }: ForwardResult): void {
+  counts.bytesIn += bytesIn;
+  counts.bytesOut += bytesOut;
 }
 
 /** Waits until a channel is closed, and closes it when the signal comes. */

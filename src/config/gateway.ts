@@ -33,7 +33,8 @@ export const gatewaySettings = {
     flags: ["--health-listen"],
     env: ["SALLYPORT_HEALTH_LISTEN"],
     metavar: "ADDRESS",
-    help: "Where /healthz, /readyz and /status are served: host:port, or off.",
+    help: "Where its status page, /readyz, /status and /metrics are served: host:port, " +
+      "unix:/path, or off.",
     schema: text,
     default: DEFAULT_HEALTH_LISTEN,
   },

@@ -16,6 +16,8 @@ export interface ForwardContext {
   idleTimeout?: number;
   /** Where the pod's credentials are. @default Kubernetes' own places */
   kubernetes?: KubernetesFiles;
+  /** Is given how to read what has gone each way so far, by handlers that go on for longer. */
+  meter?(read: () => ForwardResult): void;
 }
 
 /** Bytes of one forward. */

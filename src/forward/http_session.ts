@@ -44,6 +44,7 @@ export class HttpSession {
     this.#route = route;
     this.#config = config;
     this.#context = context;
+    context.meter?.(() => this.#result);
     this.finished = this.#untilClosed();
     stream.once("finish", () => this.#upgraded || this.#closeSoon());
     this.#createServer().emit("connection", stream);

@@ -20,6 +20,8 @@ export interface PipeOptions {
    * @default never
    */
   idleTimeout?: number;
+  /** Where bytes are counted as they go. @default an object of its own */
+  counts?: PipeCounts;
 }
 
 /** Bytes that went each way. */
@@ -51,8 +53,7 @@ const LINGER = 1_000;
  */
 export function pipe(a: Duplex, b: Duplex, options: PipeOptions = {}): Promise<PipeCounts> {
   return new Promise((resolve, reject) => {
-    const { signal, idleTimeout } = options;
-    const counts: PipeCounts = { aToB: 0, bToA: 0 };
+    const { signal, idleTimeout, counts = { aToB: 0, bToA: 0 } } = options;
     /** Sides that are being given the other's last bytes. */
     const flushing = new Set<Duplex>();
     let over = false;

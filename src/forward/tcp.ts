@@ -16,11 +16,15 @@ export async function forwardTcp(
     stream.destroy();
     throw error;
   });
-  const { aToB, bToA } = await pipe(stream, socket, {
+  const counts = { aToB: 0, bToA: 0 };
+  const read = () => ({ bytesIn: counts.aToB, bytesOut: counts.bToA });
+  context.meter?.(read);
+  await pipe(stream, socket, {
     signal: context.signal,
     idleTimeout: context.idleTimeout,
+    counts,
   });
-  return { bytesIn: aToB, bytesOut: bToA };
+  return read();
 }
 
 /** Gives up when the stream breaks first: nobody would be left to use the connection. */

@@ -38,7 +38,7 @@ export interface GatewayOptions {
   relayName?: string;
   /** Where an enrolled gateway's token is kept. */
   stateDir: string;
-  /** `host:port` or `off`. @default 127.0.0.1:8222 */
+  /** `host:port`, `unix:/path` or `off`. @default 127.0.0.1:8222 */
   healthListen?: string;
   keepalive?: Keepalive;
   /** Time for connecting to a relay, ms. @default 30,000 */
@@ -70,7 +70,7 @@ export interface RunningGateway {
    * at all (refused credentials, wrong names) before the tunnel was up for the first time.
    */
   finished: Promise<void>;
-  /** `host:port` of the health endpoint; undefined if it is off. */
+  /** `host:port` or `unix:/path` of the health endpoint; undefined if it is off. */
   healthAddress: string | undefined;
   /** Bytes that the relay has sent in the newest session. */
   received(): number;
@@ -80,7 +80,6 @@ export interface RunningGateway {
  * Starts a gateway. Resolves as soon as it is at work, which is before the tunnel is up: see
  * `state.until`. Rejects if something on this host is in the way (`port-in-use`, `usage`).
  */
-// deno-lint-ignore require-await -- what is thrown here must be a rejection
 export async function startGateway(
   options: GatewayOptions,
   signal: AbortSignal,
@@ -97,9 +96,10 @@ export async function startGateway(
     fetch: options.fetch,
     signal: ends,
   });
-  const health = serveHealth(state, options.healthListen);
+  const health = await serveHealth(state, options.healthListen, clock.now);
   const rotation = openRotation(options, api, state);
   let newest: SshSession | undefined;
+  state.measureBy({ channels: () => rotation.counts, latency: () => newest?.latency });
   const onSession = (session: SshSession) => newest = session;
   const finished = run(options, { api, state, rotation, clock, onSession }, ends).finally(
     async () => {
@@ -181,7 +181,7 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
 
 function openRotation(options: GatewayOptions, api: RegistrationApi, state: LinkState): Rotation {
   const { name, auth, relayName, clock = systemClock } = options;
-  const rotation = new Rotation({
+  return new Rotation({
     register: registrar({
       api,
       name,
@@ -201,8 +201,6 @@ function openRotation(options: GatewayOptions, api: RegistrationApi, state: Link
     state,
     clock,
   });
-  state.countChannels(() => rotation.open);
-  return rotation;
 }
 
 /** What ends with the signal's reason has ended well; anything else must be heard of. */

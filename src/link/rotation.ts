@@ -5,6 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 import { renewalTime } from "../certificates/renewal.ts";
+import { addCounts, type ChannelCounts, NO_COUNTS } from "../channel/counts.ts";
 import type { ChannelServer } from "../channel/server.ts";
 import { asSallyportError, type SallyportError } from "../errors.ts";
 import { FoldedLog } from "../folding.ts";
@@ -45,6 +46,8 @@ export class Rotation {
   readonly #folded: FoldedLog;
   readonly #servers = new Set<ChannelTaker>();
   readonly #retiring = new Set<Promise<void>>();
+  /** Of channel servers that are gone. */
+  #past: ChannelCounts = NO_COUNTS;
   #newest: Generation | undefined;
   #renewAt = Infinity;
   #stale = false;
@@ -61,6 +64,13 @@ export class Rotation {
     let open = 0;
     for (const { counts } of this.#servers) open += counts.open;
     return open;
+  }
+
+  /** Of all channels since the gateway started. */
+  get counts(): ChannelCounts {
+    let counts = this.#past;
+    for (const server of this.#servers) counts = addCounts(counts, server.counts);
+    return counts;
   }
 
   /** The newest registration, if there is one. */
@@ -143,6 +153,7 @@ export class Rotation {
     this.#refusing = true;
     await Promise.all([...this.#servers].map((server) => server.close()));
     await Promise.all(this.#retiring);
+    this.#past = this.counts;
     this.#servers.clear();
   }
 
@@ -192,7 +203,7 @@ export class Rotation {
         log.warn("old channels: {message}", { message: asSallyportError(error).message });
       })
       .finally(() => {
-        this.#servers.delete(channels);
+        if (this.#servers.delete(channels)) this.#past = addCounts(this.#past, channels.counts);
         this.#retiring.delete(retiring);
       });
     this.#retiring.add(retiring);

@@ -1,4 +1,5 @@
 /** The link as others may see it: a plain object that is replaced at each change, and its readers. */
+import { type ChannelCounts, NO_COUNTS } from "../channel/counts.ts";
 import type { SallyportError } from "../errors.ts";
 
 /**
@@ -34,12 +35,22 @@ export interface LinkSnapshot {
   /** End of the newest certificates. */
   readonly certificatesEnd?: Date;
   readonly nextRenewal?: Date;
-  /** Channels being served now. */
-  readonly openChannels: number;
+  /** Of all channels since the gateway started. */
+  readonly channels: ChannelCounts;
+  /** Round trip to the relay, ms; only while there is a tunnel. */
+  readonly latency?: number;
 }
 
+/** What is measured when somebody asks, since it changes too often to be told each time. */
+export interface LinkMeasures {
+  channels(): ChannelCounts;
+  latency(): number | undefined;
+}
+
+type Measured = "channels" | "latency";
+
 /** What can be changed. */
-export type LinkChange = Partial<Omit<LinkSnapshot, "since" | "gateway" | "openChannels">>;
+export type LinkChange = Partial<Omit<LinkSnapshot, "since" | "gateway" | Measured>>;
 
 /** Told of each change, with the new state. */
 export type LinkListener = (snapshot: LinkSnapshot) => void;
@@ -48,8 +59,8 @@ export type LinkListener = (snapshot: LinkSnapshot) => void;
 export class LinkState {
   readonly #listeners = new Set<LinkListener>();
   readonly #now: () => number;
-  #fields: Omit<LinkSnapshot, "openChannels">;
-  #openChannels: () => number = () => 0;
+  #fields: Omit<LinkSnapshot, Measured>;
+  #measures: LinkMeasures = { channels: () => NO_COUNTS, latency: () => undefined };
 
   /** @param now ms since 1970 */
   constructor(gateway: string, now: () => number = Date.now) {
@@ -57,14 +68,20 @@ export class LinkState {
     this.#fields = { phase: "starting", since: new Date(now()), gateway, reconnects: 0 };
   }
 
-  /** Where the count of open channels comes from; it changes too often to be told each time. */
-  countChannels(count: () => number): void {
-    this.#openChannels = count;
+  /** Where measures come from. */
+  measureBy(measures: LinkMeasures): void {
+    this.#measures = measures;
   }
 
   /** The state now. */
   get snapshot(): LinkSnapshot {
-    return { ...this.#fields, openChannels: this.#openChannels() };
+    const { phase } = this.#fields;
+    const latency = phase === "up" || phase === "draining" ? this.#measures.latency() : undefined;
+    return {
+      ...this.#fields,
+      channels: this.#measures.channels(),
+      ...(latency !== undefined && { latency }),
+    };
   }
 
   /** Changes fields and tells the listeners; a new phase begins now. */

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import process from "node:process";
-import { readiness } from "../health/app.ts";
+import { readiness } from "../health/readiness.ts";
 import { type Clock, systemClock } from "../link/clock.ts";
 import type { LinkSnapshot, LinkState } from "../link/state.ts";
 import { logger, redact } from "../log.ts";

@@ -64,6 +64,8 @@ export interface SshSession {
   readonly channels: number;
   /** Bytes on the socket, both encryption layers included. */
   readonly traffic: { received: number; sent: number };
+  /** Round trip of the last keepalive, ms; undefined before the first. */
+  readonly latency?: number;
   /** Round trip to the relay, ms. */
   ping(signal?: AbortSignal): Promise<number>;
   /** Exchanges new keys now. */
@@ -98,6 +100,9 @@ export async function connectSsh(options: ConnectSshOptions): Promise<SshSession
     },
     get traffic() {
       return session.traffic;
+    },
+    get latency() {
+      return session.latency;
     },
     ping: (signal) => session.ping(signal),
     rekey: () => session.rekey(),

@@ -71,6 +71,7 @@ export class Session {
   #congested = false;
   #direct = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #latency: number | undefined;
 
   constructor(options: SessionOptions) {
     const { socket, keepalive = DEFAULT_KEEPALIVE, algorithms = ALGORITHMS } = options;
@@ -141,6 +142,11 @@ export class Session {
     return { received: this.#socket.bytesRead, sent: this.#socket.bytesWritten };
   }
 
+  /** Round trip of the last keepalive that was answered, ms. */
+  get latency(): number | undefined {
+    return this.#latency;
+  }
+
   /** Sends one message in parts. */
   send(...parts: Uint8Array[]): void {
     this.#transport.send(...parts);
@@ -167,7 +173,7 @@ export class Session {
       this.connection.ping(
         () => {
           signal?.removeEventListener("abort", abort);
-          resolve(performance.now() - started);
+          resolve(this.#latency = performance.now() - started);
         },
         (error) => {
           signal?.removeEventListener("abort", abort);
@@ -242,7 +248,9 @@ export class Session {
     if (this.#over) return;
     this.#timer = setTimeout(() => {
       this.#awaitSignOfLife();
+      const asked = performance.now();
       this.connection.ping(() => {
+        this.#latency = performance.now() - asked;
         clearTimeout(this.#timer);
         this.#scheduleKeepalive();
       });

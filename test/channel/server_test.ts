@@ -104,6 +104,24 @@ Deno.test("a channel leads to the target of its certificate; it is counted, and 
   await log.line(/channel 1 closed: 22 bytes in, 22 out/);
 });
 
+Deno.test("bytes are counted while a channel is open, and stay counted when it is cut off", async () => {
+  await using target = await echo();
+  await using served = await serve();
+  const { tls } = await served.client(await clientOf(target.port), "infisical-tcp-proxy");
+  tls.write("on its way");
+  await once(tls, "data");
+  const { open, bytesIn, bytesOut } = served.server.counts;
+  assert.deepEqual({ open, bytesIn, bytesOut }, { open: 1, bytesIn: 10, bytesOut: 10 });
+  await served.server.close();
+  assert.deepEqual(served.server.counts, {
+    open: 0,
+    served: 0,
+    failed: 1,
+    bytesIn: 10,
+    bytesOut: 10,
+  });
+});
+
 const refusals: [string, RegExp, (port: number) => Promise<Identity | undefined>, string][] = [
   [
     "of another platform",

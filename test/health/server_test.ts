@@ -16,7 +16,7 @@ function statusUnder(host: string, address: string): Promise<number> {
 
 Deno.test("health is served on the address that is asked for, until it is closed", async () => {
   const state = new LinkState("g");
-  const server = serveHealth(state, "127.0.0.1:0");
+  const server = await serveHealth(state, "127.0.0.1:0");
   assert.ok(server);
   assert.match(server.address, /^127\.0\.0\.1:[1-9]\d*$/);
   const url = `http://${server.address}/readyz`;
@@ -33,13 +33,13 @@ Deno.test("health is served on the address that is asked for, until it is closed
   await assert.rejects(fetch(url));
 });
 
-Deno.test("health can be turned off", () => {
-  assert.equal(serveHealth(new LinkState("g"), "off"), undefined);
+Deno.test("health can be turned off", async () => {
+  assert.equal(await serveHealth(new LinkState("g"), "off"), undefined);
 });
 
 Deno.test("a port in use is named, with the flag that chooses another", async () => {
-  const first = serveHealth(new LinkState("g"), "127.0.0.1:0")!;
-  assert.throws(() => serveHealth(new LinkState("h"), first.address), {
+  const first = (await serveHealth(new LinkState("g"), "127.0.0.1:0"))!;
+  await assert.rejects(serveHealth(new LinkState("h"), first.address), {
     code: "port-in-use",
     message: `${first.address} is already in use by another program`,
     hint: /--health-listen/,
@@ -47,9 +47,10 @@ Deno.test("a port in use is named, with the flag that chooses another", async ()
   await first.close();
 });
 
-Deno.test("what is no listening address is wrong usage", () => {
-  for (const listen of ["8222", "127.0.0.1", "127.0.0.1:99999", "on"]) {
-    assert.throws(() => serveHealth(new LinkState("g"), listen), {
+Deno.test("what is no listening address is wrong usage", async () => {
+  const long = `unix:/${"x".repeat(200)}`;
+  for (const listen of ["8222", "127.0.0.1", "127.0.0.1:99999", "on", "unix:relative", long]) {
+    await assert.rejects(serveHealth(new LinkState("g"), listen), {
       code: "usage",
       message: /--health-listen/,
     });

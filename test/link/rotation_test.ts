@@ -188,3 +188,22 @@ Deno.test("while draining, and before there are certificates, channels are refus
   await draining;
   await rotation.close();
 });
+
+Deno.test("counts go on over renewals, also those of channel servers that are gone", async () => {
+  const { rotation, servers, current } = setUp();
+  await current();
+  rotation.accept(new PassThrough());
+  Object.assign(servers[0]!.counts, { served: 3, failed: 1, bytesIn: 100, bytesOut: 10 });
+  rotation.discard();
+  await current();
+  rotation.accept(new PassThrough());
+  Object.assign(servers[1]!.counts, { served: 1, bytesIn: 5 });
+  const both = { open: 2, served: 4, failed: 1, bytesIn: 105, bytesOut: 10 };
+  assert.deepEqual(rotation.counts, both);
+  servers[0]!.finish();
+  await settle();
+  assert.ok(servers[0]!.closed);
+  assert.deepEqual(rotation.counts, { ...both, open: 1 });
+  await rotation.close();
+  assert.deepEqual(rotation.counts, { ...both, open: 0 });
+});

@@ -10,7 +10,7 @@ Deno.test("a new phase begins when it is entered, and only then", () => {
     since: new Date(1000),
     gateway: "g",
     reconnects: 0,
-    openChannels: 0,
+    channels: { open: 0, served: 0, failed: 0, bytesIn: 0, bytesOut: 0 },
   });
   now = 2000;
   state.update({ phase: "connecting" });
@@ -60,11 +60,25 @@ Deno.test("a state can be waited for, and the waiting ended", async () => {
   await assert.rejects(state.until(() => true, stop.signal), { message: "enough" });
 });
 
-Deno.test("open channels are counted when somebody asks", () => {
+Deno.test("channels are counted when somebody asks, latency is one of a tunnel that is up", () => {
   const state = new LinkState("g");
   let open = 1;
-  state.countChannels(() => open);
-  assert.equal(state.snapshot.openChannels, 1);
+  state.measureBy({
+    channels: () => ({ open, served: 2, failed: 3, bytesIn: 4, bytesOut: 5 }),
+    latency: () => 12,
+  });
+  assert.equal(state.snapshot.channels.open, 1);
   open = 2;
-  assert.equal(state.snapshot.openChannels, 2);
+  assert.deepEqual(state.snapshot.channels, {
+    open: 2,
+    served: 2,
+    failed: 3,
+    bytesIn: 4,
+    bytesOut: 5,
+  });
+  assert.equal(state.snapshot.latency, undefined);
+  state.update({ phase: "up" });
+  assert.equal(state.snapshot.latency, 12);
+  state.update({ phase: "down" });
+  assert.equal(state.snapshot.latency, undefined);
 });

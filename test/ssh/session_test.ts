@@ -10,6 +10,7 @@ import { ALGORITHMS } from "../../src/ssh/algorithms.ts";
 import type { Channel } from "../../src/ssh/channel.ts";
 import { FIRST_WINDOW } from "../../src/ssh/window_budget.ts";
 import { type Forwarder, forwarder } from "../forwarder.ts";
+import { until } from "../virtual_clock.ts";
 import { type SlowLine, slowLine } from "./slow_line.ts";
 import {
   connectTo,
@@ -171,6 +172,21 @@ Deno.test("a slow line with much on it is not taken for a dead one", async () =>
   } finally {
     await p.close();
     await cable?.close();
+  }
+});
+
+Deno.test("the latency is that of the last keepalive, and there is none before", async () => {
+  const p = await pair({ client: { keepalive: { interval: 20, timeout: 1000 } } });
+  try {
+    await p.server;
+    const gateway = await p.client;
+    assert.equal(gateway.latency, undefined);
+    await until(() => gateway.latency !== undefined, "a keepalive is answered");
+    const first = gateway.latency!;
+    assert.ok(first > 0 && first < 1000, String(first));
+    await until(() => gateway.latency !== first, "the next one is measured, too");
+  } finally {
+    await p.close();
   }
 });
 
