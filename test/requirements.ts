@@ -33,6 +33,7 @@ export type Requirement =
   | "systemd-analyze"
   | "crontab"
   | "flock"
+  | "chromium"
   | "python3";
 
 const PRESENT: Record<Requirement, () => boolean> = {
@@ -43,6 +44,7 @@ const PRESENT: Record<Requirement, () => boolean> = {
   curl: () => inPath("curl") !== undefined,
   "systemd-analyze": () => inPath("systemd-analyze") !== undefined,
   crontab: () => inPath("crontab") !== undefined,
+  chromium: () => inPath("chromium") !== undefined,
   flock: () => inPath("flock") !== undefined,
   python3: () => inPath("python3") !== undefined,
   denort: () => Boolean(process.env.DENORT_BIN) || existsSync(join(SHARED, "denort")),

@@ -6,8 +6,8 @@ import script from "./page/page.js" with { type: "text" };
 
 /** The document. What it shows it asks for itself. */
 export const page: string = document
-  .replace("/* style */", () => style)
-  .replace("/* script */", () => script);
+  .replace(/<style>[^]*<\/style>/, () => `<style>${style}</style>`)
+  .replace(/<script>[^]*<\/script>/, () => `<script>${script}</script>`);
 
 /** Content-Security-Policy: our style, our script, questions to us; nothing else, and in no frame. */
 export const pagePolicy: string = [

@@ -101,7 +101,9 @@
     say("here", status.gateway);
     say(
       "latency",
-      status.latency === undefined ? "no round trip yet" : `${status.latency} ms to relay`,
+      status.latency === undefined
+        ? (status.ready ? "no round trip yet" : "no tunnel")
+        : `${status.latency} ms to relay`,
     );
     say("open", `${channels.open} open`);
     say("channels", `${channels.served} served, ${channels.failed} failed`);
