@@ -107,7 +107,7 @@
     );
     say("open", `${channels.open} open`);
     say("channels", `${channels.served} served, ${channels.failed} failed`);
-    at("to-targets").className = channels.open > 0 ? "busy" : "";
+    at("gateway-node").className = channels.open > 0 ? "busy" : "";
     say("version", `sallyport ${status.version}`);
     showFacts([
       ["To targets", bytes(status.bytes.in)],
