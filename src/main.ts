@@ -29,6 +29,9 @@ if (process.platform !== "win32") {
 const status = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
+  terminal: process.stdout.isTTY
+    ? { columns: () => process.stdout.columns || 80, rows: () => process.stdout.rows || 24 }
+    : undefined,
   env: process.env,
   signal: stop.signal,
   onReload: (listener) => reloads.push(listener),

@@ -15,6 +15,7 @@ import { gatewayCommand } from "./gateway.ts";
 import { platformCommand } from "./platform.ts";
 import { relayCommand } from "./relay.ts";
 import { serviceCommand } from "./service.ts";
+import { statusCommand } from "./status.ts";
 
 const NAME = "sallyport";
 
@@ -22,6 +23,7 @@ const root = or(
   gatewayCommand,
   connectCommand,
   relayCommand,
+  statusCommand,
   serviceCommand,
   doctorCommand,
   platformCommand,
@@ -111,7 +113,7 @@ function isGroup(args: readonly string[]): boolean {
 /** The commands at the front of `args`, as far as they are ours. */
 function commandsOf(args: readonly string[]): readonly string[] {
   const [first = "", second = "", third = ""] = args;
-  if (["connect", "demo", "doctor", "firewall"].includes(first)) return [first];
+  if (["connect", "demo", "doctor", "firewall", "status"].includes(first)) return [first];
   if (GROUPS.includes(`${first} ${second}`)) {
     return third === "create" ? args.slice(0, 3) : [first, second];
   }

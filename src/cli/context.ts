@@ -1,11 +1,21 @@
 /** What a command is given by whoever runs it: main.ts, or a test. */
 
+/** A terminal that standard output goes to. */
+export interface Terminal {
+  /** Characters a line, now. */
+  columns(): number;
+  /** Lines, now. */
+  rows(): number;
+}
+
 /** The world around a command. */
 export interface CommandContext {
   /** Prints a result, with a newline, to standard output. */
   out(text: string): void;
   /** Prints a remark or an error, with a newline, to standard error. */
   err(text: string): void;
+  /** Undefined if standard output goes somewhere else. */
+  terminal?: Terminal;
   env: Record<string, string | undefined>;
   /** Aborts when the program is told to stop. */
   signal: AbortSignal;
