@@ -30,10 +30,10 @@ const TARGETS = [
 /**
  * What the program may do; everything else is refused to it and to every library in it. It connects
  * and listens, reads and writes files that its user names, reads its environment, and asks the system
- * for the home directory, the user's number and the authorities in its store. It loads no native code.
- * `sallyport service` and `sallyport doctor` run the programs of the service managers; every other
- * command gives that up at its start (src/main.ts). Datagrams to systemd (src/service/notify.ts) are
- * Deno's unstable part of the network.
+ * for the home directory, the user's number, the mask of new files and the authorities in its store. It
+ * loads no native code. `sallyport service` and `sallyport doctor` run the programs of the service
+ * managers; every other command gives that up at its start (src/main.ts). Datagrams to systemd
+ * (src/service/notify.ts) are Deno's unstable part of the network.
  */
 const PERMISSIONS = [
   "--no-prompt",
@@ -41,7 +41,7 @@ const PERMISSIONS = [
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys=homedir,uid,ca",
+  "--allow-sys=homedir,uid,umask,ca",
   `--allow-run=${PROGRAMS.join(",")}`,
   "--unstable-net",
 ];

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { SallyportError } from "../../src/errors.ts";
 import { healthApp } from "../../src/health/app.ts";
 import { metricsOf } from "../../src/health/metrics.ts";
 import { LinkState } from "../../src/link/state.ts";
 import { VERSION } from "../../src/version.ts";
+import { ROOT } from "../requirements.ts";
 import { parseOpenMetrics } from "./open_metrics.ts";
 
 const START = Date.UTC(2030, 0, 1);
@@ -99,6 +102,15 @@ Deno.test("counters go on from one scrape to the next, and say so by their conte
     const families = parseOpenMetrics(await response.text());
     assert.equal(families.get("sallyport_reconnects")?.samples[0]?.value, reconnects);
   }
+});
+
+Deno.test("every metric is in the documentation, and no other", async () => {
+  const { families } = await scrape(new LinkState("edge"));
+  const names = [...families.values()]
+    .map(({ name, type }) => type === "counter" ? `${name}_total` : name);
+  const docs = await readFile(join(ROOT, "docs", "operate.md"), "utf8");
+  const documented = [...docs.matchAll(/^\| `(\w+)(?:\{\w+\})?` +\|/gm)].map(([, name]) => name);
+  assert.deepEqual(documented.sort(), names.sort());
 });
 
 Deno.test("the reader that judges is strict", () => {

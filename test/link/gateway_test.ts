@@ -79,6 +79,7 @@ Deno.test("a gateway registers, comes up, beats its heart, is ready, and stops w
   const snapshot = await gateway.until(isUp);
   assert.equal(snapshot.gatewayId, "gw-1");
   assert.deepEqual(snapshot.relay, { name: "r1", address: relay.address });
+  assert.ok(snapshot.latency! > 0, "the first answer of the relay was measured");
   assert.equal(await statusOf(gateway.healthAddress, "/readyz"), 200);
   await gateway.state.until(({ heartbeat }) => heartbeat !== undefined);
   assert.deepEqual(platform.requests.map(({ path, body }) => [path, body]), [
