@@ -1,15 +1,13 @@
 /**
- * Logging of every room: one category a room, under "sallyport". Lines go to standard error as text or
- * JSON; secrets that were read anywhere, and anything that looks like one, are cut out on the way.
+ * Logging of every room: one category a room, under "sallyport". Lines go to standard error or a file,
+ * as text or JSON; secrets that were read anywhere, and anything that looks like one, are cut out on
+ * the way.
  */
-import {
-  configureSync,
-  getLogger,
-  type Logger,
-  type LogLevel as TapeLevel,
-  type LogRecord,
-} from "@logtape/logtape";
+import { configureSync, getLogger, type Logger } from "@logtape/logtape";
 import process from "node:process";
+import { LogFile, type LogFileOptions } from "./log_file.ts";
+import { lineWriter } from "./log_line.ts";
+import { styleOfStandardError } from "./log_standard_error.ts";
 
 /** Levels as people name them, from the most to the least talkative. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -25,7 +23,9 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 export interface LogOptions {
   level: LogLevel;
   format: LogFormat;
-  /** Takes one line, its newline included. @default standard error */
+  /** Where lines go instead of standard error. */
+  file?: LogFileOptions;
+  /** Takes one line, its newline included. @default the file, or standard error */
   write?(line: string): void;
 }
 
@@ -34,57 +34,40 @@ export function logger(room: string): Logger {
   return getLogger(["sallyport", room]);
 }
 
-/** Starts writing logs; called again, it changes how. Before the first call nothing is written. */
-export function configureLogs({ level, format, write = toStandardError }: LogOptions): void {
-  const line = format === "json" ? jsonLine : textLine;
+let openFile: LogFile | undefined;
+
+/**
+ * Starts writing logs; called again, it changes how, and opens a file anew that was moved away. Before
+ * the first call nothing is written. Throws `file`, and then changes nothing.
+ */
+export function configureLogs({ level, format, file, write }: LogOptions): void {
+  const opened = file && new LogFile(file, toStandardError);
+  const style = write || opened ? {} : styleOfStandardError();
+  const take = write ?? (opened ? (line: string) => opened.write(line) : toStandardError);
+  const lineOf = lineWriter(format, style);
   configureSync({
     reset: true,
-    sinks: { lines: (record) => write(redact(line(record))) },
+    sinks: { lines: (record) => take(redact(lineOf(record))) },
     loggers: [
-      { category: "sallyport", sinks: ["lines"], lowestLevel: toTape(level) },
+      {
+        category: "sallyport",
+        sinks: ["lines"],
+        lowestLevel: level === "warn" ? "warning" : level,
+      },
       { category: ["logtape", "meta"], sinks: ["lines"], lowestLevel: "warning" },
     ],
   });
+  openFile?.[Symbol.dispose]();
+  openFile = opened;
+}
+
+/** True while logs go to a file, where somebody who looks there does not see standard error. */
+export function logsToFile(): boolean {
+  return openFile !== undefined;
 }
 
 function toStandardError(line: string): void {
   process.stderr.write(line);
-}
-
-function toTape(level: LogLevel): TapeLevel {
-  return level === "warn" ? "warning" : level;
-}
-
-function fromTape(level: TapeLevel): string {
-  return level === "warning" ? "warn" : level;
-}
-
-function text(record: LogRecord): string {
-  return record.message.map((part) => typeof part === "string" ? part : show(part)).join("");
-}
-
-function show(value: unknown): string {
-  if (value instanceof Date) return value.toISOString();
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-function textLine(record: LogRecord): string {
-  const time = new Date(record.timestamp).toISOString();
-  const room = record.category.at(-1);
-  // Only the first line is ours to shape: what a peer says must not forge a second one.
-  const message = text(record).replace(/[\r\n]+/g, " ");
-  return `${time} ${fromTape(record.level).toUpperCase().padEnd(5)} ${room}: ${message}\n`;
-}
-
-function jsonLine(record: LogRecord): string {
-  const line = {
-    time: new Date(record.timestamp).toISOString(),
-    level: fromTape(record.level),
-    room: record.category.at(-1),
-    message: text(record),
-  };
-  // A part of the message that has one of these names is in the message, and does not replace it.
-  return JSON.stringify({ ...line, ...record.properties, ...line }) + "\n";
 }
 
 /** Shorter ones would cut common words out of the log. */

@@ -1,4 +1,5 @@
 /** The program: arguments → command → exit status, and the signals that end it. */
+import { watchFile } from "node:fs";
 import process from "node:process";
 import { runCli } from "./cli/cli.ts";
 import { EXIT } from "./errors.ts";
@@ -21,9 +22,19 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   if (signal === "SIGINT" || process.platform !== "win32") process.on(signal, onSignal);
 }
 
+const LOOK_EVERY = 2_000;
 const reloads: (() => void)[] = [];
 if (process.platform !== "win32") {
   process.on("SIGHUP", () => reloads.forEach((reload) => reload()));
+}
+
+function onReload(listener: () => void, file?: string): void {
+  reloads.push(listener);
+  if (file === undefined) return;
+  // By its state, not by events: those do not tell of a file that is replaced through a link.
+  watchFile(file, { persistent: false, interval: LOOK_EVERY }, (now, before) => {
+    if (now.mtimeMs !== before.mtimeMs || now.size !== before.size) listener();
+  });
 }
 
 const status = await runCli(process.argv.slice(2), {
@@ -34,6 +45,6 @@ const status = await runCli(process.argv.slice(2), {
     : undefined,
   env: process.env,
   signal: stop.signal,
-  onReload: (listener) => reloads.push(listener),
+  onReload,
 });
 process.exit(status);

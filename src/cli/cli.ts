@@ -3,11 +3,15 @@ import { or } from "@optique/core/constructs";
 import { runParser } from "@optique/core/facade";
 import { formatMessage, type Message, message, optionName } from "@optique/core/message";
 import { createErrorWithSuggestions } from "@optique/core/suggestion";
+import { prepareFor } from "../config/file.ts";
 import { EXIT, SallyportError } from "../errors.ts";
-import { redact } from "../log.ts";
+import { logger, logsToFile, redact } from "../log.ts";
+import { journalMark } from "../log_line.ts";
+import { isJournal } from "../log_standard_error.ts";
 import { VERSION } from "../version.ts";
 import { connectCommand } from "./connect.ts";
 import type { Action, CommandContext } from "./context.ts";
+import { configFileOf } from "./flags.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { firewallCommand } from "./firewall.ts";
@@ -35,6 +39,7 @@ const root = or(
 export async function runCli(args: readonly string[], context: CommandContext): Promise<number> {
   try {
     const outcome = parse(args, context);
+    await prepareFor(configFileOf(args, context.env));
     return typeof outcome === "number" ? outcome : await outcome(context);
   } catch (error) {
     return explain(error, args, context);
@@ -128,7 +133,10 @@ function explain(error: unknown, args: readonly string[], context: CommandContex
   if (context.signal.aborted) return EXIT.ok;
   const known = error instanceof SallyportError;
   const text = error instanceof Error ? error.message : String(error);
-  context.err(redact(`${NAME}: ${known ? text : `internal error: ${text}`}`));
+  const said = redact(`${NAME}: ${known ? text : `internal error: ${text}`}`);
+  context.err(isJournal(context.env) ? journalMark("error") + said : said);
+  // Who looks into the log file does not see what is printed.
+  if (logsToFile()) logger("cli").error("{text}", { text });
   if (known && error.hint) context.err(redact(`  ${error.hint}`));
   if (!known) context.err("  please report this, with the output of --log-level debug");
   if (wantsDebug(args, context)) context.err(redact(stackOf(error)));

@@ -19,8 +19,11 @@ export interface CommandContext {
   env: Record<string, string | undefined>;
   /** Aborts when the program is told to stop. */
   signal: AbortSignal;
-  /** Calls `listener` each time that the program is told to read its configuration again. */
-  onReload(listener: () => void): void;
+  /**
+   * Calls `listener` each time that the program is told to read its configuration again, or that `file`
+   * has changed.
+   */
+  onReload(listener: () => void, file?: string): void;
 }
 
 /** A command whose arguments have been read; gives the exit status. */

@@ -1,5 +1,5 @@
 /** From setting definitions to command-line parsers with help. */
-import { object } from "@optique/core/constructs";
+import { group, merge, object } from "@optique/core/constructs";
 import { type Message, text } from "@optique/core/message";
 import { map, optional } from "@optique/core/modifiers";
 import type { NonEmptyString } from "@optique/core/nonempty";
@@ -7,10 +7,12 @@ import type { Parser } from "@optique/core/parser";
 import { flag, option } from "@optique/core/primitives";
 import type { Usage } from "@optique/core/usage";
 import { string } from "@optique/core/valueparser";
-import { type Loaded, loadSettings } from "../config/load.ts";
-import type { Setting, Settings } from "../config/setting.ts";
+import { commonSettings, logFileSettings } from "../config/common.ts";
+import { type Loaded, loadSettings, type Sources } from "../config/load.ts";
+import { keyOf, type Setting, type Settings } from "../config/setting.ts";
 import { asSallyportError } from "../errors.ts";
 import { configureLogs, type LogFormat, logger, type LogLevel } from "../log.ts";
+import { isDeepStrictEqual } from "node:util";
 import type { CommandContext } from "./context.ts";
 
 const log = logger("cli");
@@ -29,16 +31,42 @@ export interface GivenFlags {
   [name: string]: string | undefined;
 }
 
+/** What a file may say: it may serve several commands, so these are the settings of them all. */
+const known = new Set<string>();
+
 /** A parser of all flags of `settings` and of `--config`. */
 export function flagsOf(settings: Settings): Parser<"sync", GivenFlags, unknown> {
-  const parsers: Record<string, Parser<"sync", string | undefined, unknown>> = {};
-  for (const [name, setting] of Object.entries(settings)) parsers[name] = flagOf(setting);
-  parsers.config = optional(option("--config", string({ metavar: "FILE" }), {
-    description: help("Read settings from a JSON file, under the flags' names without dashes.", [
-      "SALLYPORT_CONFIG",
+  const own: Record<string, FlagParser> = {};
+  const general: Record<string, FlagParser> = {};
+  for (const [name, setting] of Object.entries(settings)) {
+    known.add(keyOf(setting));
+    (name in GENERAL ? general : own)[name] = flagOf(setting);
+  }
+  general.config = optional(option("--config", string({ metavar: "FILE" }), {
+    description: help("Read settings from a JSON or YAML file, under the flags' names.", [
+      CONFIG_VARIABLE,
     ]),
   }));
-  return object(parsers) as unknown as Parser<"sync", GivenFlags, unknown>;
+  const flags = merge(object(own), group("Logs and configuration", object(general)));
+  return flags as unknown as Parser<"sync", GivenFlags, unknown>;
+}
+
+type FlagParser = Parser<"sync", string | undefined, unknown>;
+
+/** Flags that are much the same for every command, and come last in its help. */
+const GENERAL: Settings = { ...commonSettings, ...logFileSettings };
+
+const CONFIG_VARIABLE = "SALLYPORT_CONFIG";
+
+/** The file that `--config` or its variable names, as the arguments show before they are parsed. */
+export function configFileOf(
+  args: readonly string[],
+  env: CommandContext["env"],
+): string | undefined {
+  const at = args.indexOf("--config");
+  const joined = args.find((argument) => argument.startsWith("--config="));
+  return (at >= 0 ? args[at + 1] : joined?.slice("--config=".length)) ??
+    (env[CONFIG_VARIABLE] || undefined);
 }
 
 function flagOf(setting: Setting): Parser<"sync", string | undefined, unknown> {
@@ -65,42 +93,58 @@ function help(sentence: string, env?: readonly string[], fallback?: string): Mes
 
 /**
  * Reads a command's settings and starts its logs. Throws `usage`, `config` or `file`. When the program
- * is told to (SIGHUP), they are read again: what logs depend on changes at once; a configuration that
- * makes no sense is complained about and changes nothing.
+ * is told to (SIGHUP), or the file changes, they are read again: what logs depend on changes at once,
+ * and what else has changed is named, as it needs a new start. A configuration that makes no sense is
+ * complained about and changes nothing.
  */
 export function load<S extends Settings>(
   settings: S,
   given: GivenFlags,
   context: CommandContext,
 ): Loaded<S> {
-  const loaded = read(settings, given, context);
+  const sources = sourcesOf(given, context);
+  const loaded = loadSettings(settings, sources);
   configureLogsBy(loaded);
   context.onReload(() => {
     try {
-      configureLogsBy(read(settings, given, context));
+      const again = loadSettings(settings, sources);
+      configureLogsBy(again);
       log.info("configuration read again");
+      tellWhatWaits(settings, loaded, again);
     } catch (error) {
       log.error("configuration not read again: {message}", {
         message: asSallyportError(error).message,
       });
     }
-  });
+  }, sources.file);
   return loaded;
 }
 
-function read<S extends Settings>(
-  settings: S,
-  { config, ...flags }: GivenFlags,
-  { env }: CommandContext,
-): Loaded<S> {
-  const file = config ?? (env.SALLYPORT_CONFIG || undefined);
-  return loadSettings(settings, { flags, env, file });
+/** Where the values of a command's settings are looked for. */
+export function sourcesOf({ config, ...flags }: GivenFlags, { env }: CommandContext): Sources {
+  return { flags, env, file: config ?? (env[CONFIG_VARIABLE] || undefined), known };
+}
+
+function tellWhatWaits(settings: Settings, { values }: Loaded<Settings>, again: Loaded<Settings>) {
+  const changed = Object.keys(settings).filter((name) =>
+    !(name in GENERAL) && !isDeepStrictEqual(values[name], again.values[name])
+  );
+  if (changed.length === 0) return;
+  log.warn("changed, but only for the next start: {names}", {
+    names: changed.map((name) => keyOf(settings[name]!)).join(", "),
+  });
 }
 
 function configureLogsBy({ values }: Loaded<Settings>): void {
-  const { logLevel = "info", logFormat = "text" } = values as {
+  const { logLevel = "info", logFormat = "text", logFile, logFileSize, logFileCount } = values as {
     logLevel?: LogLevel;
     logFormat?: LogFormat;
+    logFile?: string;
+    logFileSize?: number;
+    logFileCount?: number;
   };
-  configureLogs({ level: logLevel, format: logFormat });
+  const file = logFile === undefined
+    ? undefined
+    : { path: logFile, size: logFileSize!, count: logFileCount! };
+  configureLogs({ level: logLevel, format: logFormat, file });
 }

@@ -1,7 +1,7 @@
 /** Settings that every command, or several of them, have. */
 import { DEFAULT_DOMAIN } from "../enroll/call.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../log.ts";
-import { duration, oneOf, type Settings, text } from "./setting.ts";
+import { bytes, duration, oneOf, type Settings, text, whole } from "./setting.ts";
 
 /** Of every command. */
 export const commonSettings = {
@@ -20,6 +20,33 @@ export const commonSettings = {
     help: "How a line is written: text, or json (one object a line).",
     schema: oneOf(LOG_FORMATS),
     default: "text",
+  },
+} satisfies Settings;
+
+/** Of the commands that go on until they are stopped, and for which nobody may be watching. */
+export const logFileSettings = {
+  logFile: {
+    flags: ["--log-file"],
+    env: ["SALLYPORT_LOG_FILE"],
+    metavar: "FILE",
+    help: "Where logs are written, instead of to standard error.",
+    schema: text,
+  },
+  logFileSize: {
+    flags: ["--log-file-size"],
+    env: ["SALLYPORT_LOG_FILE_SIZE"],
+    metavar: "SIZE",
+    help: "A log file of this size becomes FILE.1, that one FILE.2, and so on.",
+    schema: bytes,
+    default: "10M",
+  },
+  logFileCount: {
+    flags: ["--log-file-count"],
+    env: ["SALLYPORT_LOG_FILE_COUNT"],
+    metavar: "COUNT",
+    help: "How many older log files are kept.",
+    schema: whole(0, 1000),
+    default: "5",
   },
 } satisfies Settings;
 
@@ -53,6 +80,7 @@ export const authSettings = {
     metavar: "SECRET",
     help: `Access token of a machine identity; ${SECRET_HELP}`,
     schema: text,
+    secret: true,
   },
   authMethod: {
     flags: ["--auth-method"],
@@ -74,6 +102,7 @@ export const authSettings = {
     metavar: "SECRET",
     help: `Client secret for universal auth; ${SECRET_HELP}`,
     schema: text,
+    secret: true,
   },
 } satisfies Settings;
 

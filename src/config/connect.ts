@@ -1,5 +1,11 @@
 /** Settings of `sallyport connect`. */
-import { authSettings, caFileSetting, commonSettings, domainSetting } from "./common.ts";
+import {
+  authSettings,
+  caFileSetting,
+  commonSettings,
+  domainSetting,
+  logFileSettings,
+} from "./common.ts";
 import { presence, type Settings, text } from "./setting.ts";
 
 /** Of a client. */
@@ -36,5 +42,6 @@ export const connectSettings = {
     schema: presence,
     presence: true,
   },
+  ...logFileSettings,
   ...commonSettings,
 } satisfies Settings;

@@ -6,6 +6,7 @@ import {
   domainSetting,
   drainSetting,
   enrolmentSettings,
+  logFileSettings,
 } from "./common.ts";
 import { type Settings, span, text, whole } from "./setting.ts";
 
@@ -79,5 +80,6 @@ export const gatewaySettings = {
     default: "2048",
   },
   drainTimeout: drainSetting("gateway"),
+  ...logFileSettings,
   ...commonSettings,
 } satisfies Settings;

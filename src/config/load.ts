@@ -2,10 +2,9 @@
  * Loading settings: flags before environment before file before default, and where each value came
  * from, so that a complaint can name the place to mend.
  */
-import { readFileSync } from "node:fs";
-import * as z from "zod";
 import { SallyportError } from "../errors.ts";
-import type { Setting, Settings, Values } from "./setting.ts";
+import { type FileTexts, readConfigFile } from "./file.ts";
+import { keyOf, type Setting, type Settings, type Values } from "./setting.ts";
 
 /** Where values are looked for. */
 export interface Sources {
@@ -14,6 +13,8 @@ export interface Sources {
   env: Record<string, string | undefined>;
   /** Path of a configuration file. */
   file?: string;
+  /** Keys that the file may have, for other commands than this one. @default none */
+  known?: ReadonlySet<string>;
 }
 
 /** Values and where each came from: a flag, a variable, a file, or "default". */
@@ -28,7 +29,7 @@ export interface Loaded<S extends Settings> {
  * a value that makes no sense, and `config` or `file` if the file is not what it should be.
  */
 export function loadSettings<S extends Settings>(settings: S, sources: Sources): Loaded<S> {
-  const file = sources.file === undefined ? {} : readConfigFile(sources.file, settings);
+  const file = fileOf(settings, sources);
   const values: Record<string, unknown> = {};
   const from: Record<string, string | undefined> = {};
   for (const [name, setting] of Object.entries(settings)) {
@@ -44,6 +45,41 @@ export function loadSettings<S extends Settings>(settings: S, sources: Sources):
   return { values: values as Values<S>, from: from as Loaded<S>["from"] };
 }
 
+/** A setting as a person is shown it. */
+export interface Shown {
+  key: string;
+  setting: Setting;
+  /** As it was given; undefined where there is no value. */
+  text: string | undefined;
+  /** Where that is: "--domain", "INFISICAL_DOMAIN", a place in a file, or "default". */
+  from: string | undefined;
+}
+
+/**
+ * Every one of `settings` with its value and the place that this is from, and the keys of the file that
+ * are for other commands. Throws as `loadSettings` does.
+ */
+export function explainSettings(
+  settings: Settings,
+  sources: Sources,
+): { shown: Shown[]; unused: string[] } {
+  loadSettings(settings, sources);
+  const file = fileOf(settings, sources);
+  const shown = Object.entries(settings).map(([name, setting]) => {
+    const found = find(name, setting, sources, file);
+    const text = found?.text ?? setting.default;
+    const from = found?.where ?? (text === undefined ? undefined : "default");
+    return { key: keyOf(setting), setting, text, from };
+  });
+  const keys = new Set(shown.map(({ key }) => key));
+  return { shown, unused: Object.keys(file).filter((key) => !keys.has(key)) };
+}
+
+function fileOf(settings: Settings, { file, known = new Set() }: Sources): FileTexts {
+  if (file === undefined) return {};
+  return readConfigFile(file, new Set([...Object.values(settings).map(keyOf), ...known]));
+}
+
 interface Found {
   text: string;
   where: string;
@@ -54,7 +90,7 @@ function find(
   name: string,
   setting: Setting,
   { flags, env, file: path }: Sources,
-  file: Record<string, string>,
+  file: FileTexts,
 ): Found | undefined {
   const flag = flags[name];
   if (flag !== undefined) return { text: flag, where: setting.flags[0], code: "usage" };
@@ -74,55 +110,4 @@ function read(setting: Setting, { text, where, code }: Found): unknown {
   if (result.success) return result.data;
   const why = result.error.issues[0]?.message ?? "it makes no sense";
   throw new SallyportError(code, `${where}: ${why}`, { hint: setting.help });
-}
-
-function keyOf(setting: Setting): string {
-  return setting.flags[0].slice(2);
-}
-
-const fileSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
-
-function readConfigFile(path: string, settings: Settings): Record<string, string> {
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (error) {
-    const { code, message } = error as { code?: string; message?: string };
-    const why = code === "ENOENT" ? "there is no such file" : message ?? String(error);
-    throw new SallyportError("file", `configuration ${path}: ${why}`, { cause: error });
-  }
-  const known = new Set(Object.values(settings).map(keyOf));
-  const parsed = fileSchema.safeParse(parseJson(content, path));
-  if (!parsed.success) {
-    throw new SallyportError("config", `configuration ${path}: ${faultOf(parsed.error)}`, {
-      hint: `write one JSON object with texts, numbers, true or false: ${[...known].join(", ")}`,
-    });
-  }
-  const unknown = Object.keys(parsed.data).find((key) => !known.has(key));
-  if (unknown !== undefined) {
-    throw new SallyportError("config", `configuration ${path}: "${unknown}" is no setting`, {
-      hint: `known here: ${[...known].join(", ")}`,
-    });
-  }
-  return Object.fromEntries(
-    Object.entries(parsed.data).map(([key, value]) => [key, String(value)]),
-  );
-}
-
-function parseJson(content: string, path: string): unknown {
-  try {
-    return JSON.parse(content);
-  } catch (error) {
-    // The parser's message may quote the file, and the file may hold a secret.
-    const at = /position (\d+)/.exec(String(error))?.[1];
-    const line = at === undefined
-      ? ""
-      : ` at line ${content.slice(0, Number(at)).split("\n").length}`;
-    throw new SallyportError("config", `configuration ${path}: not JSON${line}`);
-  }
-}
-
-function faultOf(error: z.ZodError): string {
-  const key = error.issues[0]?.path.join(".");
-  return key ? `"${key}" has a value of a kind that no setting has` : "it is not a JSON object";
 }

@@ -1,6 +1,6 @@
 /** Settings of `sallyport platform …`. */
 import * as z from "zod";
-import { commonSettings } from "./common.ts";
+import { commonSettings, logFileSettings } from "./common.ts";
 import { duration, oneOf, presence, type Settings, text } from "./setting.ts";
 
 /** Where the platform keeps everything. */
@@ -42,6 +42,7 @@ export const platformStartSettings = {
     schema: text,
     defaultHelp: "plain http, for loopback",
   },
+  ...logFileSettings,
   ...commonSettings,
 } satisfies Settings;
 

@@ -5,6 +5,7 @@ import {
   domainSetting,
   drainSetting,
   enrolmentSettings,
+  logFileSettings,
   SECRET_HELP,
 } from "./common.ts";
 import { oneOf, type Settings, text } from "./setting.ts";
@@ -42,6 +43,7 @@ export const relaySettings = {
     metavar: "SECRET",
     help: `The instance's relay secret, for --type instance; ${SECRET_HELP}`,
     schema: text,
+    secret: true,
   },
   sshListen: {
     flags: ["--ssh-listen"],
@@ -60,5 +62,6 @@ export const relaySettings = {
     default: ":8443",
   },
   drainTimeout: drainSetting("relay"),
+  ...logFileSettings,
   ...commonSettings,
 } satisfies Settings;

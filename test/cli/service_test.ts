@@ -32,7 +32,11 @@ for (
     [["install", "edge", ...HERE, "--token", "t", "--state-dir", "/x"], /leave out --state-dir/, 2],
     [["install", "edge", ...HERE, ...PROGRAM, "--token", "@/no/file"], /no such file/, 6],
     [["install", "edge", "--manager", "openrc", "--user", "--token", "t"], /leave out --user/, 2],
-    [["install", "edge", "--manager", "upstart"], /it must be systemd or launchd/, 2],
+    [
+      ["install", "edge", "--manager", "upstart"],
+      /it must be systemd, launchd, cron, windows or openrc/,
+      2,
+    ],
     [
       ["install", "edge", "--manager", "systemd", "--token", "t", "--binary", "/root/sallyport"],
       /does not see \/root\/\n {2}install -m 755/,

@@ -86,7 +86,7 @@ Deno.test("a file that is missing, no JSON or no object is said so without quoti
   for (
     const [content, said] of [
       [`{\n"token": hunter2}`, /not JSON/],
-      [`["domain"]`, /not a JSON object|kind that no setting has/],
+      [`["domain"]`, /not one object|kind that no setting has/],
       [`{"domain": {"a": 1}}`, /"domain" has a value of a kind/],
       [`{"domian": "x"}`, /"domian" is no setting/],
     ] as const

@@ -1,0 +1,96 @@
+/** A configuration file: JSON, or YAML if its name ends so; keys are the flags' names without dashes. */
+import { findSimilar } from "@optique/core/suggestion";
+import { readFileSync } from "node:fs";
+import * as z from "zod";
+import { SallyportError } from "../errors.ts";
+
+/** Every key is a text as it stands, whatever it was in the file. */
+export type FileTexts = Record<string, string>;
+
+/** An editor finds the schema with it; it is no setting. */
+const SCHEMA_KEY = "$schema";
+
+type ParseYaml = typeof import("./yaml.ts").parseYaml;
+let parseYaml: ParseYaml | undefined;
+
+/** Loads what reading `path` takes, which is much for YAML and nothing for JSON. */
+export async function prepareFor(path: string | undefined): Promise<void> {
+  if (path !== undefined && isYaml(path)) ({ parseYaml } = await import("./yaml.ts"));
+}
+
+function isYaml(path: string): boolean {
+  return /\.ya?ml$/i.test(path);
+}
+
+/**
+ * Reads the file at `path`. Throws `file` if it cannot be read and `config` if it is not what it should
+ * be; neither quotes it, as it may hold secrets.
+ */
+export function readConfigFile(path: string, known: ReadonlySet<string>): FileTexts {
+  const content = read(path);
+  const given = isYaml(path) ? parseAsYaml(content, path) : parseJson(content, path);
+  const parsed = fileSchema.safeParse(given);
+  if (!parsed.success) {
+    throw new SallyportError("config", `configuration ${path}: ${faultOf(parsed.error)}`, {
+      hint: "write one object with texts, numbers, true or false; see: sallyport config schema",
+    });
+  }
+  const { [SCHEMA_KEY]: _, ...settings } = parsed.data;
+  const unknown = Object.keys(settings).find((key) => !known.has(key));
+  if (unknown !== undefined) throw unknownKey(unknown, path, known);
+  return Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [key, String(value)]),
+  );
+}
+
+const fileSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const { code, message } = error as { code?: string; message?: string };
+    const why = code === "ENOENT" ? "there is no such file" : message ?? String(error);
+    throw new SallyportError("file", `configuration ${path}: ${why}`, { cause: error });
+  }
+}
+
+function unknownKey(key: string, path: string, known: ReadonlySet<string>): SallyportError {
+  // People write what they know from code or from the environment.
+  const asFlag = key.replace(/^-+/, "").replace(/_/g, "-")
+    .replace(/[a-z](?=[A-Z])/g, "$&-").toLowerCase();
+  const [near] = known.has(asFlag) ? [asFlag] : findSimilar(asFlag, [...known]);
+  return new SallyportError("config", `configuration ${path}: "${key}" is no setting`, {
+    hint: near === undefined
+      ? "the settings are named as the flags without dashes; see: sallyport config schema"
+      : `did you mean "${near}"?`,
+  });
+}
+
+function parseJson(content: string, path: string): unknown {
+  try {
+    return JSON.parse(content);
+  } catch (error) {
+    const at = /position (\d+)/.exec(String(error))?.[1];
+    const line = at === undefined ? undefined : content.slice(0, Number(at)).split("\n").length;
+    throw malformed(path, "JSON", line);
+  }
+}
+
+function parseAsYaml(content: string, path: string): unknown {
+  if (parseYaml === undefined) throw new Error("prepareFor was not called for this file");
+  const { value, faultyLine } = parseYaml(content);
+  if (faultyLine !== undefined) throw malformed(path, "YAML", faultyLine);
+  return value;
+}
+
+/** The parser's own message may quote the file. */
+function malformed(path: string, what: string, line: number | undefined): SallyportError {
+  const place = line === undefined ? "" : ` at line ${line}`;
+  return new SallyportError("config", `configuration ${path}: not ${what}${place}`);
+}
+
+function faultOf(error: z.ZodError): string {
+  const key = error.issues[0]?.path.join(".");
+  return key ? `"${key}" has a value of a kind that no setting has` : "it is not one object";
+}
