@@ -19,6 +19,8 @@ export interface FoldedParts {
   code?: string;
   /** What the person can do about it, put behind the line. */
   hint?: string;
+  /** Whom it concerns, if the same of somebody else is to be told for itself. */
+  about?: string;
   [part: string]: unknown;
 }
 
@@ -73,7 +75,7 @@ export class FoldedLog {
   /** Logs a line unless the same was told shortly before. */
   tell(level: "info" | "warn", text: string, parts: FoldedParts): void {
     const now = this.#now();
-    const { hint, ...shown } = parts;
+    const { hint, about: _, ...shown } = parts;
     const repeated = this.#repeats.note(kindOf(text, parts), now);
     if (!repeated) return this.#log.debug(text, shown);
     const { repeats, since } = repeated;
@@ -110,8 +112,8 @@ export class FoldedLog {
 }
 
 /** Numbers, addresses and ids in a message change where nothing else does: they make no new kind. */
-function kindOf(text: string, { code = "", message = "" }: FoldedParts): string {
-  return `${text}\n${code}\n${message.slice(0, MAX_KIND).replace(/\S*\d\S*/g, "#")}`;
+function kindOf(text: string, { code = "", message = "", about = "" }: FoldedParts): string {
+  return `${text}\n${code}\n${about}\n${message.slice(0, MAX_KIND).replace(/\S*\d\S*/g, "#")}`;
 }
 
 function times(count: number, noun: string): string {

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { type Dial, dial } from "../egress/dial.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
 import type { ForwardResult } from "../forward/handler.ts";
+import { FoldedLog } from "../folding.ts";
 import { handlers } from "../forward/table.ts";
 import type { KubernetesFiles } from "../forward/kubernetes.ts";
 import { logger } from "../log.ts";
@@ -14,6 +15,9 @@ import { MtlsAcceptor, type VerifiedStream } from "./mtls.ts";
 import { readRoute, type Route } from "./route.ts";
 
 const log = logger("channel");
+
+/** Modes in which the platform asks, every few seconds, whether we are there. */
+const QUIET: ReadonlySet<Route["mode"]> = new Set(["ping", "health"]);
 
 /** How a gateway's channels are served. */
 export interface ChannelServerOptions {
@@ -39,6 +43,8 @@ interface Meter {
 export class ChannelServer {
   readonly #acceptor: MtlsAcceptor;
   readonly #options: ChannelServerOptions;
+  /** A target that is down fails every channel to it. */
+  readonly #folded = new FoldedLog(log, Date.now);
   readonly #stop = new AbortController();
   readonly #serving = new Set<Promise<void>>();
   /** Bytes of channels that are over only; those of open ones are read from their meters. */
@@ -60,10 +66,13 @@ export class ChannelServer {
     return counts;
   }
 
-  /** Takes a channel and serves it; never throws, the outcome is logged and counted. */
-  accept(channel: Duplex): void {
+  /**
+   * Takes a channel and serves it; never throws, the outcome is logged and counted, under the channel's
+   * name if it has one.
+   */
+  accept(channel: Duplex & { name?: string }): void {
     if (this.#stop.signal.aborted) return void channel.destroy();
-    const serving = this.#serve(channel, this.#nextId++)
+    const serving = this.#serve(channel, channel.name ?? String(this.#nextId++))
       .finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);
   }
@@ -79,7 +88,7 @@ export class ChannelServer {
     await this.drain();
   }
 
-  async #serve(channel: Duplex, id: number): Promise<void> {
+  async #serve(channel: Duplex, id: string): Promise<void> {
     const totals = this.#totals;
     const meter: Meter = { read: () => ({ bytesIn: 0, bytesOut: 0 }) };
     totals.open++;
@@ -89,7 +98,8 @@ export class ChannelServer {
     try {
       const verified = await this.#acceptor.accept(channel, this.#stop.signal);
       route = routeOf(verified);
-      log.info("channel {id} open: {mode} to {target} for {actor}", describe(id, route));
+      const level = QUIET.has(route.mode) ? "debug" : "info";
+      log[level]("channel {id} open: {mode} to {target} for {actor}", describe(id, route));
       const result = await handlers[route.mode](verified.stream, route, {
         dial: this.#options.dial ?? dial,
         signal: this.#stop.signal,
@@ -97,11 +107,13 @@ export class ChannelServer {
         idleTimeout: this.#options.idleTimeout,
         kubernetes: this.#options.kubernetes,
         meter: (read) => meter.read = read,
+        report: (text, parts) =>
+          this.#folded.tell("warn", `channel {id}: ${text}`, { id, ...parts }),
       });
       meter.read = () => result;
       totals.served++;
       const ms = Math.round(performance.now() - started);
-      log.info("channel {id} closed: {bytesIn} bytes in, {bytesOut} out, {ms} ms", {
+      log[level]("channel {id} closed: {bytesIn} bytes in, {bytesOut} out, {ms} ms", {
         id,
         ...result,
         ms,
@@ -109,7 +121,7 @@ export class ChannelServer {
     } catch (error) {
       totals.failed++;
       const { code, message } = asSallyportError(error);
-      log.warn("channel {id} failed: {message}", { id, code, message });
+      this.#folded.tell("warn", "channel {id} failed: {message}", { id, code, message });
     } finally {
       this.#meters.delete(meter);
       addBytes(totals, meter.read());
@@ -149,7 +161,7 @@ function routeOf({ stream, alpn, certificate }: VerifiedStream): Route {
   }
 }
 
-function describe(id: number, { mode, target, actor, serial }: Route): Record<string, unknown> {
+function describe(id: string, { mode, target, actor, serial }: Route): Record<string, unknown> {
   return {
     id,
     mode,

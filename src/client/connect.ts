@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { asSallyportError } from "../errors.ts";
+import { FoldedLog } from "../folding.ts";
 import { pipe } from "../forward/pipe.ts";
 import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
@@ -53,8 +54,10 @@ export async function startConnect(
   signal.throwIfAborted();
   const opener = new StreamOpener();
   const serving = new Set<Promise<void>>();
+  const folded = new FoldedLog(log, options.now ?? Date.now);
+  let nextId = 1;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    const served = serve(socket, options, { grants, opener, signal })
+    const served = serve(socket, options, { id: nextId++, grants, opener, folded, signal })
       .finally(() => serving.delete(served));
     serving.add(served);
   });
@@ -76,6 +79,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 interface Means {
+  /** Of this connection, for its lines in the log. */
+  id: number;
+  folded: FoldedLog;
   grants: Grants;
   opener: StreamOpener;
   signal: AbortSignal;
@@ -83,7 +89,7 @@ interface Means {
 
 /** One local connection, from its start to its end. Never rejects: what went wrong is logged. */
 async function serve(socket: Socket, { http }: ConnectOptions, means: Means): Promise<void> {
-  const { grants, opener, signal } = means;
+  const { id, grants, opener, folded, signal } = means;
   const gone = new AbortController();
   socket.on("error", () => {});
   socket.once("close", () => gone.abort());
@@ -91,21 +97,23 @@ async function serve(socket: Socket, { http }: ConnectOptions, means: Means): Pr
   const alpn = http ? "infisical-http-proxy" : "infisical-tcp-proxy";
   let stream: Duplex;
   try {
-    stream = await opener.stream(await grants.current(), alpn, ends);
+    stream = await opener.stream(await grants.current(), alpn, ends, (from) => {
+      log.debug("connection {id} goes to the relay from {from}", { id, from });
+    });
   } catch (error) {
     socket.destroy();
     if (ends.aborted) return;
     const { code, message } = asSallyportError(error);
-    return log.warn("connection failed: {message}", { code, message });
+    return folded.tell("warn", "connection {id} failed: {message}", { id, code, message });
   }
   if (http) stream.write(configLine(http));
   try {
     const { aToB, bToA } = await pipe(socket, stream, { signal });
-    log.debug("connection over: {aToB} bytes in, {bToA} out", { aToB, bToA });
+    log.debug("connection {id} over: {aToB} bytes in, {bToA} out", { id, aToB, bToA });
   } catch (error) {
     if (signal.aborted) return;
     const { code, message } = asSallyportError(error);
-    log.warn("connection broke: {message}", { code, message });
+    folded.tell("warn", "connection {id} broke: {message}", { id, code, message });
   }
 }
 

@@ -9,6 +9,7 @@ import { TlsCarrier } from "../tls/carrier.ts";
 import { TlsStream } from "../tls/stream.ts";
 import { dialer } from "../egress/dial.ts";
 import { SallyportError } from "../errors.ts";
+import { formatAddress } from "../listen.ts";
 
 /** Time for connecting, and then for both handshakes together, ms. */
 const CONNECT_TIMEOUT = 20_000;
@@ -51,10 +52,18 @@ export class StreamOpener {
    * A stream to the gateway, in the mode that `alpn` names. `end()` half-closes. Rejects with
    * `relay-unreachable`, `gateway-unreachable` (the relay does not have it), `mtls-handshake` (one of
    * the two is not trusted or does not trust us), `timeout`, or with the signal's reason.
+   * @param onConnected is told our end of the connection to the relay, which the relay logs
    */
-  async stream(grant: ConnectionGrant, alpn: string, signal?: AbortSignal): Promise<TlsStream> {
+  async stream(
+    grant: ConnectionGrant,
+    alpn: string,
+    signal?: AbortSignal,
+    onConnected?: (from: string) => void,
+  ): Promise<TlsStream> {
     const { gatewayId, relay } = grant;
     const socket = await dialRelay(relay.host, relay.tlsPort, { signal, timeout: this.#timeout });
+    const { localAddress: host = "", localPort: port = 0 } = socket;
+    onConnected?.(formatAddress({ host, port }));
     const late = new AbortController();
     const timer = setTimeout(() => {
       const message = `gateway ${gatewayId}: no TLS within ${this.#timeout} ms`;

@@ -18,6 +18,8 @@ export interface ForwardContext {
   kubernetes?: KubernetesFiles;
   /** Is given how to read what has gone each way so far, by handlers that go on for longer. */
   meter?(read: () => ForwardResult): void;
+  /** Logs what failed within a forward that goes on. */
+  report(text: string, parts: { message: string; [part: string]: unknown }): void;
 }
 
 /** Bytes of one forward. */

@@ -9,7 +9,6 @@ import {
 import type { Duplex } from "node:stream";
 import type { Route } from "../channel/route.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
-import { logger } from "../log.ts";
 import type { ForwardContext, ForwardResult } from "./handler.ts";
 import type { HttpConfig } from "./http_config.ts";
 import { answerError, errorText } from "./http_error.ts";
@@ -18,8 +17,6 @@ import { planRequest, type RequestPlan } from "./http_plan.ts";
 import { forwardRequest, MAX_HEADER_SIZE, type RequestEvents } from "./http_request.ts";
 import { forwardUpgrade, isUpgrade } from "./http_upgrade.ts";
 import { upstreamAgent } from "./http_upstream.ts";
-
-const log = logger("forward");
 
 /** How long a client may take to close after we have, ms. */
 const LINGER = 5_000;
@@ -142,7 +139,8 @@ export class HttpSession {
     return {
       onBytesIn: (count) => this.#result.bytesIn += count,
       onBytesOut: (count) => this.#result.bytesOut += count,
-      onFailure: (message) => log.warn("http {method} failed: {message}", { method, message }),
+      onFailure: (message) =>
+        this.#context.report("http {method} failed: {message}", { method, message }),
     };
   }
 

@@ -1,6 +1,7 @@
 /** The platform's API as one Hono application, and how its errors look. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
+import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
 import { VERSION } from "../version.ts";
 import type { PlatformEnv, Services } from "./access.ts";
@@ -22,6 +23,8 @@ export type PlatformApp = OpenAPIHono<PlatformEnv>;
 
 /** The application over an open store. */
 export function platformApp(services: Services): PlatformApp {
+  // Whoever is refused often tries again at once.
+  const refusals = new FoldedLog(log, Date.now);
   const app: PlatformApp = new OpenAPIHono<PlatformEnv>({
     defaultHook: (result) => {
       if (!result.success) throw new Refusal(422, describeIssues(result.error.issues));
@@ -35,7 +38,7 @@ export function platformApp(services: Services): PlatformApp {
   });
   app.use(limitBody(MAX_BODY));
   app.onError((error, context) => {
-    const { status, message } = toAnswer(error);
+    const { status, message } = toAnswer(error, refusals);
     return context.json(errorBody(status, message), status as 400);
   });
   app.notFound((context) => {
@@ -60,10 +63,10 @@ export function platformApp(services: Services): PlatformApp {
 }
 
 /** Only what was refused on purpose is told to the caller; the rest is for our log. */
-function toAnswer(error: unknown): { status: number; message: string } {
+function toAnswer(error: unknown, refusals: FoldedLog): { status: number; message: string } {
   if (error instanceof Refusal) {
     const { status, message } = error;
-    log.info("refused with {status}: {message}", { status, message });
+    refusals.tell("info", "refused with {status}: {message}", { status, message });
     return { status, message };
   }
   if (error instanceof HTTPException && error.status < 500) {

@@ -15,6 +15,8 @@ import { acceptTls, TlsCarrier } from "../tls/carrier.ts";
 import { TlsStream } from "../tls/stream.ts";
 import { asSallyportError } from "../errors.ts";
 import { pipe } from "../forward/pipe.ts";
+import { FoldedLog } from "../folding.ts";
+import { formatAddress } from "../listen.ts";
 import { logger } from "../log.ts";
 import type { Channel } from "../ssh/channel.ts";
 import { Lobby } from "./lobby.ts";
@@ -57,6 +59,8 @@ export class FrontDoor {
   readonly #lobby: Lobby;
   readonly #sockets = new Set<Socket>();
   readonly #serving = new Set<Promise<void>>();
+  /** Who knocks at an open door knocks again and again. */
+  readonly #folded = new FoldedLog(log, Date.now);
   #tls: TlsServer | undefined;
   /** Settles when the server, told to stop, has lost its last connection. */
   #closed: Promise<unknown> = Promise.resolve();
@@ -117,17 +121,20 @@ export class FrontDoor {
     if (!this.#tls) return void socket.destroy();
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    const from = socket.remoteAddress;
+    const from = nameOf(socket);
     this.#lobby.enter(socket, (why) => {
-      log.info("client at {from} cut off during its TLS handshake: {why}", { from, why });
+      const text = "client at {from} cut off during its TLS handshake: {message}";
+      this.#folded.tell("info", text, { from, message: why });
     });
     const carrier = new TlsCarrier(socket);
     acceptTls(this.#tls, carrier, {
       onSecure: (tls) => this.#onSecure(tls, socket, carrier),
       onFailure: (error, tls) => {
         const { authorizationError: verdict } = tls;
-        if (verdict) log.info("a client's certificate is refused: {verdict}", { verdict });
-        else log.debug("TLS handshake failed: {reason}", { reason: error.message });
+        if (verdict) {
+          const message = String(verdict);
+          this.#folded.tell("info", "a client's certificate is refused: {message}", { message });
+        } else log.debug("TLS handshake failed: {reason}", { reason: error.message });
         carrier.dismiss();
       },
     });
@@ -140,40 +147,51 @@ export class FrontDoor {
     this.#lobby.leave(socket);
     const stream = new TlsStream(tls, carrier);
     stream.on("error", () => {});
-    const serving = serve(stream, raw, this.#registry)
+    const from = nameOf(socket);
+    const serving = this.#serve(stream, raw, from)
       .catch((error) => {
         stream.destroy();
-        log.warn("client at {from} not served: {message}", {
-          from: socket.remoteAddress,
-          message: asSallyportError(error).message,
-        });
+        const { code, message } = asSallyportError(error);
+        const text = "client at {from} not served: {message}";
+        this.#folded.tell("warn", text, { from, code, message });
       })
       .finally(() => this.#serving.delete(serving));
     this.#serving.add(serving);
   }
+
+  async #serve(stream: TlsStream, certificate: Uint8Array, from: string): Promise<void> {
+    const { subject, serial } = readX509(certificate);
+    const gatewayId = subject.commonName ?? "";
+    if (gatewayId === NOBODY) return dismiss(stream);
+    const channel = await openChannel(gatewayId, this.#registry);
+    if (!channel) {
+      const text = "client at {from} asks for gateway {gatewayId}, which is not connected";
+      this.#folded.tell("info", text, { from, gatewayId, about: gatewayId, serial });
+      return dismiss(stream);
+    }
+    const id = channel.name;
+    log.info("channel {id} open: from {from} to gateway {gatewayId}", {
+      id,
+      from,
+      gatewayId,
+      serial,
+    });
+    const started = performance.now();
+    try {
+      const { aToB: bytesIn, bToA: bytesOut } = await pipe(stream, channel);
+      const ms = Math.round(performance.now() - started);
+      const counts = { id, bytesIn, bytesOut, ms };
+      log.info("channel {id} closed: {bytesIn} bytes in, {bytesOut} out, {ms} ms", counts);
+    } catch (error) {
+      const { message } = asSallyportError(error);
+      log.info("channel {id} broke: {message}", { id, message });
+    }
+  }
 }
 
-async function serve(
-  stream: TlsStream,
-  certificate: Uint8Array,
-  registry: Registry,
-): Promise<void> {
-  const gatewayId = readX509(certificate).subject.commonName ?? "";
-  if (gatewayId === NOBODY) return dismiss(stream);
-  const channel = await openChannel(gatewayId, registry);
-  if (!channel) {
-    log.info("a client asks for gateway {gatewayId}, which is not connected", { gatewayId });
-    return dismiss(stream);
-  }
-  try {
-    const { aToB, bToA } = await pipe(stream, channel);
-    log.debug("stream to {gatewayId} over: {aToB} bytes in, {bToA} out", { gatewayId, aToB, bToA });
-  } catch (error) {
-    log.debug("stream to {gatewayId} broke: {reason}", {
-      gatewayId,
-      reason: asSallyportError(error).message,
-    });
-  }
+/** With the port, by which a client can be told from others behind its address. */
+function nameOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
+  return formatAddress({ host: remoteAddress, port: remotePort });
 }
 
 /** A clean end: close_notify, and the connection goes as soon as that is on its way. */

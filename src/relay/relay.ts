@@ -96,6 +96,8 @@ class Relay {
   readonly #signal: AbortSignal;
   readonly #registry = new Registry();
   readonly #lobby: Lobby;
+  /** Who knocks at an open door knocks again and again. */
+  readonly #atDoor: FoldedLog;
   readonly #ssh: Server;
   readonly #door: FrontDoor;
   #sshKeys: SshKeys | undefined;
@@ -115,6 +117,7 @@ class Relay {
       { allowHalfOpen: true, noDelay: true },
       (socket) => this.#login(socket),
     );
+    this.#atDoor = new FoldedLog(log, () => clock.now());
     this.#door = new FrontDoor({ registry: this.#registry, ...limits });
   }
 
@@ -180,7 +183,7 @@ class Relay {
       keyId: `client-${this.#options.name}`,
       keepalive: this.#options.keepalive,
       onRefused: ({ code, message }) =>
-        log.warn("gateway at {from} refused: {message}", { from, code, message }),
+        this.#atDoor.tell("warn", "gateway at {from} refused: {message}", { from, code, message }),
     }).then(
       (session) => {
         this.#lobby.leave(socket);
@@ -188,7 +191,7 @@ class Relay {
       },
       (error) => {
         const { code, message } = asSallyportError(error);
-        log.info("SSH connection from {from} ended before login: {message}", {
+        this.#atDoor.tell("info", "SSH connection from {from} ended before login: {message}", {
           from,
           code,
           message: turnedOut ?? message,

@@ -50,6 +50,8 @@ export interface ChannelPeer {
 export class Channel extends Duplex {
   /** Our number for it. */
   readonly id: number;
+  /** What both ends call it in their logs. */
+  readonly name: string;
   readonly #link: ChannelLink;
   readonly #peer: ChannelPeer;
   /** Bytes that the other side may send ahead of the reader, and how many of these are left. */
@@ -69,7 +71,7 @@ export class Channel extends Duplex {
   #waiting: { data: Buffer; done: (error?: Error | null) => void } | undefined;
   #lost: SallyportError | undefined;
 
-  constructor(link: ChannelLink, id: number, peer: ChannelPeer) {
+  constructor(link: ChannelLink, id: number, peer: ChannelPeer, name: string) {
     super({
       allowHalfOpen: true,
       readableHighWaterMark: READ_AHEAD,
@@ -77,6 +79,7 @@ export class Channel extends Duplex {
     });
     this.#link = link;
     this.id = id;
+    this.name = name;
     this.#peer = { ...peer, packet: Math.min(peer.packet, PACKET) };
   }
 

@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { SallyportError } from "../errors.ts";
-import { Channel, type ChannelLink, PACKET } from "./channel.ts";
+import { Channel, type ChannelLink, type ChannelPeer, PACKET } from "./channel.ts";
 import { MESSAGE, OPEN_FAILURE } from "./message.ts";
 import { FIRST_WINDOW } from "./window_budget.ts";
 import { byte, string, uint32, WireReader } from "./wire.ts";
@@ -25,9 +25,12 @@ export interface ConnectionOptions {
   onOpen?(channel: Channel): void;
   /** @default 2048 */
   maxChannels?: number;
+  /** What the names of its channels begin with; the same at both ends. @default "" */
+  name?(): string;
 }
 
 interface PendingOpen {
+  name: string;
   resolve(channel: Channel): void;
   reject(error: SallyportError): void;
 }
@@ -48,6 +51,8 @@ export class Connection implements ChannelLink {
   /** Channels that have received data since the last delivery. */
   #arrivals: Channel[] = [];
   #nextId = 0;
+  /** Channels that were asked for: CHANNEL_OPENs arrive in the order in which they were sent. */
+  #asked = 0;
   #ended: SallyportError | undefined;
 
   constructor(options: ConnectionOptions) {
@@ -79,6 +84,7 @@ export class Connection implements ChannelLink {
         pending.reject(new SallyportError("timeout", "the other side did not answer CHANNEL_OPEN"));
       };
       const pending: PendingOpen = {
+        name: this.#nextName(),
         resolve: (channel) => {
           signal?.removeEventListener("abort", abandon);
           // Opened after all, but nobody waits any more: close it.
@@ -238,6 +244,7 @@ export class Connection implements ChannelLink {
   }
 
   #onOpen(reader: WireReader): void {
+    const name = this.#nextName();
     const type = reader.text("channel type");
     const peer = {
       id: reader.uint32("sender"),
@@ -257,7 +264,7 @@ export class Connection implements ChannelLink {
       );
     }
     if (peer.packet === 0) throw new SallyportError("ssh-protocol", "channel with packet size 0");
-    const channel = this.#add(this.#freeId(), peer);
+    const channel = this.#add(this.#freeId(), peer, name);
     this.#send(
       byte(MESSAGE.channelOpenConfirmation),
       uint32(peer.id),
@@ -287,7 +294,7 @@ export class Connection implements ChannelLink {
       packet: reader.uint32("packet size"),
     };
     if (peer.packet === 0) throw new SallyportError("ssh-protocol", "channel with packet size 0");
-    pending.resolve(this.#add(id, peer));
+    pending.resolve(this.#add(id, peer, pending.name));
   }
 
   #onOpenFailure(reader: WireReader): void {
@@ -308,8 +315,8 @@ export class Connection implements ChannelLink {
     return pending;
   }
 
-  #add(id: number, peer: { id: number; window: number; packet: number }): Channel {
-    const channel = new Channel(this, id, peer);
+  #add(id: number, peer: ChannelPeer, name: string): Channel {
+    const channel = new Channel(this, id, peer, name);
     // A channel may be cut off before its owner listens; that is no reason to crash.
     channel.on("error", () => {});
     this.#channels.set(id, channel);
@@ -322,6 +329,11 @@ export class Connection implements ChannelLink {
     const channel = this.#channels.get(id);
     if (!channel) throw new SallyportError("ssh-protocol", `message for channel ${id}, not open`);
     return channel;
+  }
+
+  #nextName(): string {
+    const { name } = this.#options;
+    return `${name ? `${name()}-` : ""}${++this.#asked}`;
   }
 
   #freeId(): number {

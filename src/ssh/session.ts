@@ -40,6 +40,9 @@ export interface Authentication {
   onServiceAccept?(name: string): void;
 }
 
+/** Part of the session's identifier that its channels are named after, bytes. */
+const NAME_BYTES = 4;
+
 /** How a session is set up. */
 export interface SessionOptions
   extends Pick<TransportOptions, "role" | "verifyHostKey" | "host" | "rekeyBytes"> {
@@ -67,6 +70,7 @@ export class Session {
   #resolveClosed!: (reason: SallyportError | undefined) => void;
   #authentication: Authentication | undefined;
   #authenticated = false;
+  #name: string | undefined;
   #over = false;
   #congested = false;
   #direct = false;
@@ -103,6 +107,8 @@ export class Session {
       congested: () => this.#congested || this.#transport.exchanging,
       onOpen: options.onOpen,
       maxChannels: options.maxChannels,
+      // Known to both ends and to nobody else, different for each session, and no secret.
+      name: () => this.#name ??= this.sessionId.toString("hex", 0, NAME_BYTES),
     });
   }
 

@@ -106,7 +106,7 @@ Deno.test("a channel leads to the target of its certificate; it is counted, and 
 
 Deno.test("bytes are counted while a channel is open, and stay counted when it is cut off", async () => {
   await using target = await echo();
-  await using served = await serve();
+  await using served = serve();
   const { tls } = await served.client(await clientOf(target.port), "infisical-tcp-proxy");
   tls.write("on its way");
   await once(tls, "data");
@@ -180,7 +180,7 @@ Deno.test("a target that refuses closes the channel, and the log names it", asyn
 });
 
 Deno.test("a handshake that takes too long ends alone", async () => {
-  using log = captureLog("warn");
+  using log = captureLog("debug");
   await using served = serve({ handshakeTimeout: 200 });
   const silent = await served.open();
   const halfway = await served.open();
@@ -288,4 +288,19 @@ Deno.test("closing ends what is open, whatever it is at, and takes no more", asy
 Deno.test("a key that does not fit is told before any channel comes", () => {
   const registration = { ...pki.registration, serverPrivateKey: foreign.server.privateKey };
   assert.throws(() => new ChannelServer({ pki: registration }), { code: "key-malformed" });
+});
+
+Deno.test("a target that is down is told once, however many channels want it", async () => {
+  using log = captureLog();
+  await using served = serve();
+  const port = await freePort();
+  for (let i = 1; i <= 5; i++) {
+    const { tls } = await served.client(await clientOf(port), "infisical-tcp-proxy");
+    tls.on("error", () => {});
+    tls.resume();
+    await left(served.server, 0);
+  }
+  assert.equal(served.server.counts.failed, 5);
+  const told = log.lines.filter((line) => /channel \d failed/.test(line));
+  assert.deepEqual(told.map((line) => line.split(" ")[1]), ["WARN"], told.join("\n"));
 });

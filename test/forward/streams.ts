@@ -149,7 +149,7 @@ export function route(
 }
 
 export function context(overrides: Partial<ForwardContext> = {}): ForwardContext {
-  return { dial, signal: new AbortController().signal, ...overrides };
+  return { dial, signal: new AbortController().signal, report: () => {}, ...overrides };
 }
 
 /** Everything until the end. Rejects if the stream closes without one. */

@@ -158,7 +158,7 @@ Deno.test("a client that breaks off ends its channel, and a channel that breaks 
   const left = new Client(fixture, await fixture.authorities.client());
   await left.ask("hello", "edge:hello");
   gateway.channels[1]!.destroy();
-  await log.line(/stream to .* broke: /);
+  await log.line(/channel .* broke: /);
   await left.outcome;
   await left.close();
   await gateway.close();

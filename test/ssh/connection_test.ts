@@ -434,3 +434,29 @@ Deno.test("whatever messages come, the answer is an error of ours or none, and m
   );
   assert.throws(() => end().connection.receive(Buffer.alloc(0)), SallyportError);
 });
+
+Deno.test("both ends count what was asked for, so a channel has one name, also behind a refused one", async () => {
+  const name = () => "5e55107a";
+  const theirs: Channel[] = [];
+  let full = true;
+  const relay: Connection = new Connection({
+    send: (...parts) => gateway.receive(Buffer.concat(parts)),
+    congested: () => false,
+    name,
+  });
+  const gateway: Connection = new Connection({
+    send: (...parts) => relay.receive(Buffer.concat(parts)),
+    congested: () => false,
+    get maxChannels() {
+      return full ? 0 : 10;
+    },
+    onOpen: (channel) => theirs.push(channel),
+    name,
+  });
+  await assert.rejects(relay.open(), code("ssh-channel"));
+  full = false;
+  const ours = [await relay.open(), await relay.open()];
+  const names = ["5e55107a-2", "5e55107a-3"];
+  assert.deepEqual(ours.map((channel) => channel.name), names);
+  assert.deepEqual(theirs.map((channel) => channel.name), names);
+});
