@@ -3,6 +3,7 @@ import { watchFile } from "node:fs";
 import process from "node:process";
 import { runCli } from "./cli/cli.ts";
 import { EXIT } from "./errors.ts";
+import { wantsColour } from "./log_standard_error.ts";
 
 // Only the service managers' programs are ever run, and only for those who ask about services.
 if (!["service", "doctor"].includes(process.argv[2] ?? "")) {
@@ -44,6 +45,9 @@ const status = await runCli(process.argv.slice(2), {
     ? { columns: () => process.stdout.columns || 80, rows: () => process.stdout.rows || 24 }
     : undefined,
   env: process.env,
+  terminal: process.stdout.isTTY
+    ? { columns: process.stdout.columns, colours: wantsColour(process.stdout, process.env) }
+    : undefined,
   signal: stop.signal,
   onReload,
 });

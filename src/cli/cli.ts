@@ -9,21 +9,27 @@ import { logger, logsToFile, redact } from "../log.ts";
 import { journalMark } from "../log_line.ts";
 import { isJournal } from "../log_standard_error.ts";
 import { VERSION } from "../version.ts";
+import { configCommand } from "./config.ts";
 import { connectCommand } from "./connect.ts";
+import { isGroup, walk } from "./command_tree.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { configFileOf } from "./flags.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { firewallCommand } from "./firewall.ts";
+import { COMMAND_USAGE, FIRST_STEPS, FOOTER, lines, SHELLS } from "./help.ts";
 import { gatewayCommand } from "./gateway.ts";
+import { manCommand } from "./man.ts";
 import { platformCommand } from "./platform.ts";
 import { relayCommand } from "./relay.ts";
 import { serviceCommand } from "./service.ts";
 import { statusCommand } from "./status.ts";
+import { versionCommand } from "./version.ts";
 
 const NAME = "sallyport";
 
-const root = or(
+/** Every command. */
+export const root = or(
   gatewayCommand,
   connectCommand,
   relayCommand,
@@ -32,7 +38,10 @@ const root = or(
   doctorCommand,
   platformCommand,
   firewallCommand,
+  configCommand,
   demoCommand,
+  versionCommand,
+  manCommand,
 );
 
 /** Runs the command that `args` name; gives the exit status of the process. Never throws. */
@@ -48,30 +57,33 @@ export async function runCli(args: readonly string[], context: CommandContext): 
 
 function parse(args: readonly string[], context: CommandContext): Action | number {
   // A group of commands alone, such as "platform", is a question.
-  const question = isGroup(args);
+  const question = isGroup(root.usage, args);
   const asked = question ? [...args, "--help"] : args;
+  const whole = asked.every((arg) => arg.startsWith("-") || arg === "help");
   return runParser<typeof root, number, number>(root, NAME, asked, {
     brief: message`An edge agent: reach private TCP and HTTP services without an inbound port.`,
-    footer:
-      message`A relay is what Infisical's older pages call a proxy server. Exit statuses: 0 done, 1 failure, 2 wrong usage or configuration, 3 credentials refused, 4 a peer could not prove who it is, 5 unreachable, 6 this host refuses, 130 interrupted.`,
+    examples: whole ? lines(...FIRST_STEPS) : undefined,
+    footer: whole ? FOOTER : undefined,
     help: {
       command: true,
       option: { names: ["--help", "-h"] },
       onShow: () => question ? EXIT.usage : EXIT.ok,
     },
-    version: { value: VERSION, option: true, onShow: () => EXIT.ok },
-    completion: { command: true, onShow: () => EXIT.ok },
+    version: { value: VERSION, option: { names: ["--version", "-V"] }, onShow: () => EXIT.ok },
+    completion: { command: true, shells: SHELLS, onShow: () => EXIT.ok },
     commandList: "top-level",
-    usageLine: [{ type: "ellipsis" }],
+    usageLine: COMMAND_USAGE,
     termWidth: 28,
-    maxWidth: 100,
+    maxWidth: Math.min(100, context.terminal?.columns ?? 100),
+    colors: context.terminal?.colours ?? false,
     aboveError: "none",
-    stdout: question ? context.err : context.out,
+    stdout: (text) => (question ? context.err : context.out)(text.replace(/[ \t]+$/gm, "")),
     // The runner's own wording of errors is replaced by ours, below.
     stderr: () => {},
     onError: (_status, error) => {
       context.err(`${NAME}: ${wrongArguments(error)}`);
-      context.err(`  see: ${[NAME, ...commandsOf(asked), "--help"].join(" ")}`);
+      const at = asked[0] === "completion" ? asked.slice(0, 1) : walk(root.usage, asked).commands;
+      context.err(`  see: ${[NAME, ...at, "--help"].join(" ")}`);
       return EXIT.usage;
     },
   }) as Action | number;
@@ -84,47 +96,26 @@ function wrongArguments(error: Message): string {
     // The value of a misspelt --token=… is not to be shown.
     .replace(/(--[\w-]+)=\S*/g, "$1")
     .replace(/\.?$/, "");
-  const near = stray && !words.includes("Did you mean")
-    ? plain(
-      createErrorWithSuggestions([], stray.optionName.split("=")[0]!, root.usage, "both", nearest),
-    )
+  const name = stray?.optionName.split("=")[0];
+  const near = name !== undefined && !words.includes("Did you mean")
+    ? plain(createErrorWithSuggestions(
+      [],
+      name,
+      root.usage,
+      "both",
+      // A flag that is right, but lacks its value, is no misspelling.
+      ([first]) => first === undefined || first === name ? [] : nearest(first),
+    ))
     : "";
   return `${words.charAt(0).toLowerCase()}${words.slice(1)}${near && `. ${near}`}`;
 }
 
-function nearest([first]: readonly string[]): Message {
-  return first === undefined ? [] : message`Did you mean ${optionName(first)}?`;
+function nearest(first: string): Message {
+  return message`Did you mean ${optionName(first)}?`;
 }
 
 function plain(words: Message): string {
   return formatMessage(words, { quotes: false, colors: false }).replace(/\s*\n\s*/g, " ").trim();
-}
-
-/** Commands that only group others. */
-const GROUPS = [
-  "",
-  "gateway",
-  "relay",
-  "service",
-  "platform",
-  "platform identity",
-  "platform token",
-];
-
-function isGroup(args: readonly string[]): boolean {
-  return GROUPS.includes(args.join(" "));
-}
-
-/** The commands at the front of `args`, as far as they are ours. */
-function commandsOf(args: readonly string[]): readonly string[] {
-  const [first = "", second = "", third = ""] = args;
-  if (["connect", "demo", "doctor", "firewall", "status"].includes(first)) return [first];
-  if (GROUPS.includes(`${first} ${second}`)) {
-    return third === "create" ? args.slice(0, 3) : [first, second];
-  }
-  if (!GROUPS.includes(first)) return [];
-  const verbs = ["start", "init", "gateways", "relays", "install", "uninstall", "stop", "status"];
-  return [...verbs, "print"].includes(second) ? [first, second] : [first];
 }
 
 /** Says what went wrong and what to do; the stack only for those who asked to debug. */

@@ -11,6 +11,7 @@ import { httpFetch, readNamedFile } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import { formatAddress, parseListenAddress } from "../listen.ts";
 import type { Action, CommandContext } from "./context.ts";
+import { examples } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 
 /** `sallyport connect …` */
@@ -31,7 +32,10 @@ export const connectCommand = command(
   {
     usageLine: usageOf("GATEWAY", "HOST:PORT"),
     brief: message`Open a local port that leads to a private target behind a gateway.`,
-    footer: message`Example: sallyport connect edge-1 db.internal:5432 --listen 127.0.0.1:5432`,
+    footer: examples(
+      "sallyport connect edge-1 db.internal:5432 --listen 127.0.0.1:5432 --token @token",
+      "sallyport connect edge-1 https://app.internal --http --token @token",
+    ),
   },
 );
 

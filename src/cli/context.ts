@@ -17,6 +17,8 @@ export interface CommandContext {
   /** Undefined if standard output goes somewhere else. */
   terminal?: Terminal;
   env: Record<string, string | undefined>;
+  /** The terminal that results are printed on; undefined where that is a file or a pipe. */
+  terminal?: { columns: number; colours: boolean };
   /** Aborts when the program is told to stop. */
   signal: AbortSignal;
   /**

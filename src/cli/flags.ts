@@ -1,5 +1,5 @@
 /** From setting definitions to command-line parsers with help. */
-import { group, merge, object } from "@optique/core/constructs";
+import { group, merge, object, or } from "@optique/core/constructs";
 import { type Message, text } from "@optique/core/message";
 import { map, optional } from "@optique/core/modifiers";
 import type { NonEmptyString } from "@optique/core/nonempty";
@@ -70,18 +70,21 @@ export function configFileOf(
 }
 
 function flagOf(setting: Setting): Parser<"sync", string | undefined, unknown> {
-  const description = help(setting.help, setting.env, setting.default ?? setting.defaultHelp);
+  const also = setting.flags.length > 1 ? ` Also: ${setting.flags.slice(1).join(", ")}.` : "";
+  const fallback = setting.default ?? setting.defaultHelp;
+  const description = help(setting.help + also, setting.env, fallback);
   if (setting.presence) {
     return map(
       optional(flag(...setting.flags, { description })),
       (given) => given ? "true" : undefined,
     );
   }
-  return optional(
-    option(...setting.flags, string({ metavar: setting.metavar as NonEmptyString }), {
-      description,
-    }),
-  );
+  const [first, ...others] = setting.flags;
+  const value = string({ metavar: setting.metavar as NonEmptyString });
+  const parser = option(first, value, { description });
+  const [other, ...more] = others;
+  if (other === undefined) return optional(parser);
+  return optional(or(parser, option(other, ...more, value, { hidden: "doc" })));
 }
 
 function help(sentence: string, env?: readonly string[], fallback?: string): Message {

@@ -10,6 +10,7 @@ import { gatewaySettings } from "../config/gateway.ts";
 import { httpFetch } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import type { Action, CommandContext } from "./context.ts";
+import { COMMAND_USAGE, examples } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 
 const start = map(
@@ -28,10 +29,13 @@ export const gatewayCommand = command(
   or(command("start", start, {
     usageLine: usageOf("NAME"),
     brief: message`Run a gateway: dial out to a relay and serve private targets through it.`,
-    footer:
-      message`Example: sallyport gateway start edge-1 --domain https://app.infisical.com --token @/etc/sallyport/token`,
+    footer: examples(
+      "sallyport gateway start edge-1 --token @/etc/sallyport/token",
+      "sallyport gateway start edge-1 --enroll-method token --token @token --domain https://a.example",
+      "sallyport gateway start --config /etc/sallyport/gateway.yaml",
+    ),
   })),
-  { brief: message`The agent behind the firewall.` },
+  { usageLine: COMMAND_USAGE, brief: message`The agent behind the firewall.` },
 );
 
 async function startCommand(

@@ -17,6 +17,7 @@ import { EXIT, SallyportError } from "../errors.ts";
 import { parseListenAddress } from "../listen.ts";
 import type { PlatformAdmin } from "../platform/admin.ts";
 import type { Action, CommandContext } from "./context.ts";
+import { COMMAND_USAGE } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 import { table } from "./table.ts";
 
@@ -51,17 +52,20 @@ export const platformCommand = command(
   or(
     leaf("init", platformInitSettings, "Create the platform's data, authorities and keys.", init),
     leaf("start", platformStartSettings, "Serve the platform's API.", start),
-    command("identity", or(identityCreate), { brief: message`Machine identities.` }),
+    command("identity", or(identityCreate), {
+      usageLine: COMMAND_USAGE,
+      brief: message`Machine identities.`,
+    }),
     command(
       "token",
       or(leaf("create", tokenSettings, "Create a token; prints it, once.", createToken)),
-      { brief: message`Access and enrolment tokens.` },
+      { usageLine: COMMAND_USAGE, brief: message`Access and enrolment tokens.` },
     ),
     leaf("gateways", listSettings, "List gateways.", listGateways),
     leaf("relays", listSettings, "List relays.", listRelays),
   ),
   {
-    usageLine: [{ type: "ellipsis" }],
+    usageLine: COMMAND_USAGE,
     brief: message`A small platform of its own, for one machine, trials and tests.`,
   },
 );

@@ -12,6 +12,7 @@ import { httpFetch } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import { parseListenAddress } from "../listen.ts";
 import type { Action, CommandContext } from "./context.ts";
+import { COMMAND_USAGE, examples } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 
 /** `sallyport relay …` */
@@ -23,11 +24,15 @@ export const relayCommand = command(
     {
       usageLine: usageOf(),
       brief: message`Run a relay: gateways dial in by SSH, the platform's clients by TLS.`,
-      footer:
-        message`Example: sallyport relay start --name r1 --host relay.example --token @/etc/sallyport/token`,
+      footer: examples(
+        "sallyport relay start --name r1 --host relay.example --token @/etc/sallyport/token",
+      ),
     },
   )),
-  { brief: message`The proxy server in the middle; it routes what it cannot read.` },
+  {
+    usageLine: COMMAND_USAGE,
+    brief: message`The proxy server in the middle; it routes what it cannot read.`,
+  },
 );
 
 async function startCommand(flags: GivenFlags, context: CommandContext): Promise<number> {

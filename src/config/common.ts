@@ -1,7 +1,7 @@
 /** Settings that every command, or several of them, have. */
 import { DEFAULT_DOMAIN } from "../enroll/call.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../log.ts";
-import { bytes, duration, oneOf, type Settings, text, whole } from "./setting.ts";
+import { bytes, duration, oneOf, presence, type Settings, text, whole } from "./setting.ts";
 
 /** Of every command. */
 export const commonSettings = {
@@ -49,6 +49,15 @@ export const logFileSettings = {
     default: "5",
   },
 } satisfies Settings;
+
+/** Of commands that print something. */
+export const jsonSetting = {
+  flags: ["--json"],
+  metavar: "",
+  help: "Print JSON.",
+  schema: presence,
+  presence: true,
+} as const;
 
 /** Where the platform is. */
 export const domainSetting = {

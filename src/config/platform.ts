@@ -1,7 +1,7 @@
 /** Settings of `sallyport platform …`. */
 import * as z from "zod";
-import { commonSettings, logFileSettings } from "./common.ts";
-import { duration, oneOf, presence, type Settings, text } from "./setting.ts";
+import { commonSettings, jsonSetting, logFileSettings } from "./common.ts";
+import { duration, oneOf, type Settings, text } from "./setting.ts";
 
 /** Where the platform keeps everything. */
 const dataSetting = {
@@ -117,12 +117,6 @@ export const tokenSettings = {
 /** `platform gateways` and `platform relays` */
 export const listSettings = {
   data: dataSetting,
-  json: {
-    flags: ["--json"],
-    metavar: "",
-    help: "Print JSON.",
-    schema: presence,
-    presence: true,
-  },
+  json: jsonSetting,
   ...commonSettings,
 } satisfies Settings;

@@ -1,0 +1,167 @@
+/** `sallyport config …`: what the settings are, and where each comes from. */
+import { object, or } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { map } from "@optique/core/modifiers";
+import { command } from "@optique/core/primitives";
+import { statSync } from "node:fs";
+import process from "node:process";
+import { readAuth } from "../config/auth.ts";
+import { jsonSetting } from "../config/common.ts";
+import { connectSettings } from "../config/connect.ts";
+import { gatewaySettings } from "../config/gateway.ts";
+import { explainSettings, type Loaded, type Shown } from "../config/load.ts";
+import { platformStartSettings } from "../config/platform.ts";
+import { relaySettings } from "../config/relay.ts";
+import type { Settings } from "../config/setting.ts";
+import { apiBase } from "../enroll/call.ts";
+import { EXIT } from "../errors.ts";
+import { parseListenAddress } from "../listen.ts";
+import { redact } from "../log.ts";
+import type { Action, CommandContext } from "./context.ts";
+import { flagsOf, type GivenFlags, load, sourcesOf, usageOf } from "./flags.ts";
+import { COMMAND_USAGE, examples } from "./help.ts";
+import { table } from "./table.ts";
+
+/** What a configuration file can be for. */
+export const configurable = {
+  gateway: gatewaySettings,
+  relay: relaySettings,
+  connect: connectSettings,
+  platform: platformStartSettings,
+} satisfies Record<string, Settings>;
+
+type Role = keyof typeof configurable;
+type Run = (role: Role, flags: GivenFlags, context: CommandContext) => number;
+
+function leaf(role: Role, verb: string, run: Run, more: Settings = {}) {
+  const settings = { ...configurable[role], ...more };
+  return command(
+    role,
+    map(
+      flagsOf(settings),
+      (flags): Action => (context) => Promise.resolve(run(role, flags, context)),
+    ),
+    {
+      usageLine: usageOf(),
+      brief: [{
+        type: "text",
+        text: `Of sallyport ${role === "connect" ? role : `${role} start`}.`,
+      }],
+      footer: examples(`sallyport config ${verb} ${role} --config ${role}.yaml`),
+    },
+  );
+}
+
+/** `sallyport config …` */
+export const configCommand = command(
+  "config",
+  or(
+    command(
+      "check",
+      or(
+        leaf("gateway", "check", check),
+        leaf("relay", "check", check),
+        leaf("connect", "check", check),
+        leaf("platform", "check", check),
+      ),
+      {
+        usageLine: COMMAND_USAGE,
+        brief: message`Say whether flags, environment and file make sense; connects to nothing.`,
+      },
+    ),
+    command(
+      "print",
+      or(
+        leaf("gateway", "print", print, { json: jsonSetting }),
+        leaf("relay", "print", print, { json: jsonSetting }),
+        leaf("connect", "print", print, { json: jsonSetting }),
+        leaf("platform", "print", print, { json: jsonSetting }),
+      ),
+      {
+        usageLine: COMMAND_USAGE,
+        brief: message`Show every setting, its value, and where that comes from; no secret.`,
+      },
+    ),
+    command("schema", map(object({}), (): Action => schema), {
+      usageLine: [],
+      brief: message`Print the JSON Schema of a configuration file.`,
+    }),
+  ),
+  { usageLine: COMMAND_USAGE, brief: message`Check or show the configuration.` },
+);
+
+async function schema(context: CommandContext): Promise<number> {
+  const { configSchema } = await import("../config/schema.ts");
+  context.out(JSON.stringify(configSchema(configurable), null, 2));
+  return EXIT.ok;
+}
+
+function check(role: Role, flags: GivenFlags, context: CommandContext): number {
+  const loaded = load<Settings>(configurable[role], flags, context);
+  const sources = sourcesOf(flags, context);
+  const { shown, unused } = explainSettings(configurable[role], sources);
+  verify[role](loaded as Loaded<never>);
+  for (const key of unused) {
+    context.err(`warning: "${key}" in ${sources.file} is no setting of ${role}: not used`);
+  }
+  if (sources.file !== undefined && shown.some(isOpenSecret) && othersRead(sources.file)) {
+    context.err(`warning: ${sources.file} has a secret in it, and other users may read it`);
+  }
+  const file = sources.file === undefined ? "" : `, with ${sources.file}`;
+  context.out(`the configuration of ${role} makes sense${file}`);
+  return EXIT.ok;
+}
+
+/** What is read later than the settings, without a connection: throws as the command would. */
+const verify: { [R in Role]: (loaded: Loaded<typeof configurable[R]>) => void } = {
+  gateway(loaded) {
+    const { domain, enrollMethod, healthListen } = loaded.values;
+    apiBase(domain);
+    if (enrollMethod === undefined) readAuth(loaded);
+    if (healthListen !== "off" && !healthListen.startsWith("unix:")) {
+      parseListenAddress(healthListen, "--health-listen");
+    }
+  },
+  relay(loaded) {
+    const { domain, type, relaySecret, sshListen, tlsListen } = loaded.values;
+    apiBase(domain);
+    if (type !== "instance" || relaySecret === undefined) readAuth(loaded);
+    parseListenAddress(sshListen, "--ssh-listen");
+    parseListenAddress(tlsListen, "--tls-listen");
+  },
+  connect(loaded) {
+    apiBase(loaded.values.domain);
+    readAuth(loaded);
+    parseListenAddress(loaded.values.listen, "--listen");
+  },
+  platform: ({ values }) => void parseListenAddress(values.listen, "--listen"),
+};
+
+function print(role: Role, { json, ...flags }: GivenFlags, context: CommandContext): number {
+  const { shown } = explainSettings(configurable[role], sourcesOf(flags, context));
+  const rows = shown.map((one) => ({ setting: one.key, value: valueOf(one), from: one.from }));
+  if (json) {
+    const entries = rows.map(({ setting, value, from }) => [setting, { value, from }]);
+    context.out(JSON.stringify(Object.fromEntries(entries), null, 2));
+  } else {
+    context.out(table(rows, ["setting", "value", "from"]));
+  }
+  return EXIT.ok;
+}
+
+/** A secret that stands in the setting itself, and not in a file that this names. */
+function isOpenSecret({ setting, text, from }: Shown): boolean {
+  const inFile = from?.startsWith('"') ?? false;
+  return setting.secret === true && inFile && text !== undefined && !/^(@|-$)/.test(text);
+}
+
+function valueOf({ setting, text }: Shown): string | undefined {
+  if (text === undefined) {
+    return setting.defaultHelp === undefined ? undefined : `(${setting.defaultHelp})`;
+  }
+  return setting.secret && !/^(@|-$)/.test(text) ? "[secret]" : redact(text);
+}
+
+function othersRead(path: string): boolean {
+  return process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0;
+}
