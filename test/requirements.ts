@@ -34,7 +34,8 @@ export type Requirement =
   | "crontab"
   | "flock"
   | "chromium"
-  | "python3";
+  | "python3"
+  | "groff";
 
 const PRESENT: Record<Requirement, () => boolean> = {
   go: () => inPath("go") !== undefined && existsSync(join(LAB, "main.go")),
@@ -47,6 +48,7 @@ const PRESENT: Record<Requirement, () => boolean> = {
   chromium: () => inPath("chromium") !== undefined,
   flock: () => inPath("flock") !== undefined,
   python3: () => inPath("python3") !== undefined,
+  groff: () => inPath("groff") !== undefined,
   denort: () => Boolean(process.env.DENORT_BIN) || existsSync(join(SHARED, "denort")),
   nft: () => inPath("nft") !== undefined,
   "iptables-restore": () => inPath("iptables-restore") !== undefined,

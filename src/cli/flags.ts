@@ -1,19 +1,19 @@
 /** From setting definitions to command-line parsers with help. */
 import { group, merge, object, or } from "@optique/core/constructs";
-import { type Message, text } from "@optique/core/message";
+import { type Message, text as words } from "@optique/core/message";
 import { map, optional } from "@optique/core/modifiers";
 import type { NonEmptyString } from "@optique/core/nonempty";
 import type { Parser } from "@optique/core/parser";
 import { flag, option } from "@optique/core/primitives";
 import type { Usage } from "@optique/core/usage";
-import { string } from "@optique/core/valueparser";
 import { commonSettings, logFileSettings } from "../config/common.ts";
 import { type Loaded, loadSettings, type Sources } from "../config/load.ts";
-import { keyOf, type Setting, type Settings } from "../config/setting.ts";
+import { keyOf, type Setting, type Settings, text } from "../config/setting.ts";
 import { asSallyportError } from "../errors.ts";
 import { configureLogs, type LogFormat, logger, type LogLevel } from "../log.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { CommandContext } from "./context.ts";
+import { settingValue } from "./setting_value.ts";
 
 const log = logger("cli");
 
@@ -42,7 +42,8 @@ export function flagsOf(settings: Settings): Parser<"sync", GivenFlags, unknown>
     known.add(keyOf(setting));
     (name in GENERAL ? general : own)[name] = flagOf(setting);
   }
-  general.config = optional(option("--config", string({ metavar: "FILE" }), {
+  const file = settingValue({ metavar: "FILE", schema: text });
+  general.config = optional(option("--config", file, {
     description: help("Read settings from a JSON or YAML file, under the flags' names.", [
       CONFIG_VARIABLE,
     ]),
@@ -80,7 +81,7 @@ function flagOf(setting: Setting): Parser<"sync", string | undefined, unknown> {
     );
   }
   const [first, ...others] = setting.flags;
-  const value = string({ metavar: setting.metavar as NonEmptyString });
+  const value = settingValue(setting);
   const parser = option(first, value, { description });
   const [other, ...more] = others;
   if (other === undefined) return optional(parser);
@@ -91,7 +92,7 @@ function help(sentence: string, env?: readonly string[], fallback?: string): Mes
   const parts = [sentence];
   if (fallback !== undefined) parts.push(`Default: ${fallback}.`);
   if (env?.length) parts.push(`[${env.join(", ")}]`);
-  return [text(parts.join(" "))];
+  return [words(parts.join(" "))];
 }
 
 /**

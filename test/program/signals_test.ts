@@ -55,3 +55,20 @@ Deno.test({
     assert.equal(await child.status, 0);
   },
 });
+
+Deno.test({
+  name: "a configuration that changes is read again, and what needs a new start is named",
+  ignore,
+  async fn() {
+    await using folder = await temporaryFolder();
+    const config = join(folder.path, "sallyport.yaml");
+    await writeFile(config, "max-channels: 5\nlog-format: text\n");
+    await using child = await gateway(folder.path, "--config", config);
+    await child.line(/INFO .*trying again/);
+    await writeFile(config, "max-channels: 6\nlog-format: json\n");
+    assert.match(await child.line(/configuration read again/), /^\{"time":/);
+    assert.match(await child.line(/only for the next start/), /"names":"max-channels"/);
+    child.kill("SIGTERM");
+    assert.equal(await child.status, 0);
+  },
+});
