@@ -1,6 +1,7 @@
 /**
  * Runs the tests and ends with one plain line, `N passed, N failed, N skipped`. Names what was skipped
- * because the machine lacks something that a test needs (test/requirements.ts).
+ * because the machine lacks something that a test needs (test/requirements.ts). Every secret that the
+ * tests made is looked for in everything that was printed or logged, and fails if it is there.
  *
  *   deno task test                          everything, the faults last
  *   deno task test test/ssh                 what is named
@@ -17,19 +18,33 @@ import { join } from "node:path";
 import process from "node:process";
 import { type Figure, FIGURES } from "../test/faults/figures.ts";
 import { labBinary, requirement, ROOT } from "../test/requirements.ts";
+import { findLeaks, WATCH } from "../test/secret_watch.ts";
 
 const FAULTS = "test/faults";
+const PRELOAD = "test/secret_preload.ts";
 const SUMMARY = /\| (\d+) passed.*?\| (\d+) failed(?:.*?\| (\d+) ignored)?/;
 
 const options = new Set(process.argv.slice(2).filter((argument) => argument.startsWith("--")));
 const named = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const total = { passed: 0, failed: 0, skipped: [] as string[] };
+/** Where tests note the secrets that they make, and everything that was printed. */
+const watch = mkdtempSync(join(tmpdir(), "sallyport-watch-"));
+const printed: string[] = [];
 
 if (named.length > 0) {
   await runTests([], named);
 } else {
   if (!options.has("--faults")) await runTests([], [`--ignore=${FAULTS}`, "test/"]);
   await runFaults();
+}
+const { secrets, leaks } = findLeaks(watch, printed);
+rmSync(watch, { recursive: true });
+if (leaks.length > 0) {
+  console.log("\nsecrets that are in the output of the suite (test/secret_watch.ts):");
+  for (const { name, line } of leaks) console.log(`  ${name}: ${line.slice(0, 300)}`);
+  total.failed += leaks.length;
+} else {
+  console.log(`\nnone of the ${secrets} secrets that the tests made is in any output`);
 }
 if (total.skipped.length > 0) {
   console.log("\nskipped, because this machine lacks what they need (test/requirements.ts):");
@@ -91,20 +106,28 @@ async function runTests(
 ): Promise<void> {
   const [command, ...args] = [
     ...[...within, Deno.execPath()],
-    ...["test", "--allow-all", "--no-check", ...what],
+    ...["test", "--allow-all", "--no-check", `--preload=${PRELOAD}`, ...what],
   ];
   const child = new Deno.Command(command!, {
     args,
-    env,
+    env: { ...env, [WATCH]: watch },
     stdin: "null",
     stdout: "piped",
-    stderr: "inherit",
+    stderr: "piped",
   }).spawn();
-  let output = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    output += text;
-    process.stdout.write(text);
-  }
+  const pass = async (from: ReadableStream<Uint8Array<ArrayBuffer>>, to: NodeJS.WriteStream) => {
+    let whole = "";
+    for await (const text of from.pipeThrough(new TextDecoderStream())) {
+      whole += text;
+      to.write(text);
+    }
+    printed.push(whole);
+    return whole;
+  };
+  const [output] = await Promise.all([
+    pass(child.stdout, process.stdout),
+    pass(child.stderr, process.stderr),
+  ]);
   const { success } = await child.status;
   // deno-lint-ignore no-control-regex
   const lines = output.replace(/\x1b\[[0-9;]*m/g, "").split("\n");

@@ -1,5 +1,7 @@
 /** The program's own log, read by a test. */
+import process from "node:process";
 import { configureLogs, type LogLevel } from "../src/log.ts";
+import { noteOutput, WATCH } from "./secret_watch.ts";
 
 /** Lines that were logged since `captureLog`; disposing of it silences the log again. */
 export class CapturedLog implements Disposable {
@@ -11,6 +13,7 @@ export class CapturedLog implements Disposable {
       level,
       format: "text",
       write: (line) => {
+        noteOutput(line);
         this.lines.push(line.trimEnd());
         for (const look of [...this.#watchers]) look();
       },
@@ -37,8 +40,14 @@ export class CapturedLog implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    configureLogs({ level: "error", format: "text", write: () => {} });
+    watchLogs();
   }
+}
+
+/** Logs for nobody but the search for secrets, which wants it all; without that search nothing. */
+export function watchLogs(): void {
+  const level = process.env[WATCH] === undefined ? "error" : "debug";
+  configureLogs({ level, format: "json", write: noteOutput });
 }
 
 /** Reads the log from now on. */
