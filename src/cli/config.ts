@@ -1,12 +1,12 @@
 /** `sallyport config …`: what the settings are, and where each comes from. */
 import { object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { map } from "@optique/core/modifiers";
-import { command } from "@optique/core/primitives";
+import { map, optional } from "@optique/core/modifiers";
+import type { Parser } from "@optique/core/parser";
+import { command, flag } from "@optique/core/primitives";
 import { statSync } from "node:fs";
 import process from "node:process";
 import { readAuth } from "../config/auth.ts";
-import { jsonSetting } from "../config/common.ts";
 import { connectSettings } from "../config/connect.ts";
 import { gatewaySettings } from "../config/gateway.ts";
 import { explainSettings, type Loaded, type Shown } from "../config/load.ts";
@@ -33,14 +33,15 @@ export const configurable = {
 type Role = keyof typeof configurable;
 type Run = (role: Role, flags: GivenFlags, context: CommandContext) => number;
 
-function leaf(role: Role, verb: string, run: Run, more: Settings = {}) {
-  const settings = { ...configurable[role], ...more };
+function leaf(
+  role: Role,
+  verb: string,
+  run: Run,
+  flags: Parser<"sync", GivenFlags, unknown> = flagsOf(configurable[role]),
+) {
   return command(
     role,
-    map(
-      flagsOf(settings),
-      (flags): Action => (context) => Promise.resolve(run(role, flags, context)),
-    ),
+    map(flags, (given): Action => (context) => Promise.resolve(run(role, given, context))),
     {
       usageLine: usageOf(),
       brief: [{
@@ -50,6 +51,17 @@ function leaf(role: Role, verb: string, run: Run, more: Settings = {}) {
       footer: examples(`sallyport config ${verb} ${role} --config ${role}.yaml`),
     },
   );
+}
+
+function printer(role: Role) {
+  const parser = map(
+    object({
+      given: flagsOf(configurable[role]),
+      json: optional(flag("--json", { description: message`Print JSON.` })),
+    }),
+    ({ given, json }): GivenFlags => ({ ...given, json: json ? "true" : undefined }),
+  );
+  return leaf(role, "print", print, parser);
 }
 
 /** `sallyport config …` */
@@ -71,12 +83,7 @@ export const configCommand = command(
     ),
     command(
       "print",
-      or(
-        leaf("gateway", "print", print, { json: jsonSetting }),
-        leaf("relay", "print", print, { json: jsonSetting }),
-        leaf("connect", "print", print, { json: jsonSetting }),
-        leaf("platform", "print", print, { json: jsonSetting }),
-      ),
+      or(printer("gateway"), printer("relay"), printer("connect"), printer("platform")),
       {
         usageLine: COMMAND_USAGE,
         brief: message`Show every setting, its value, and where that comes from; no secret.`,

@@ -34,8 +34,16 @@ export interface GivenFlags {
 /** What a file may say: it may serve several commands, so these are the settings of them all. */
 const known = new Set<string>();
 
-/** A parser of all flags of `settings` and of `--config`. */
+const parsers = new WeakMap<Settings, Parser<"sync", GivenFlags, unknown>>();
+
+/** A parser of all flags of `settings` and of `--config`; commands with the same settings share it. */
 export function flagsOf(settings: Settings): Parser<"sync", GivenFlags, unknown> {
+  const parser = parsers.get(settings) ?? makeParser(settings);
+  parsers.set(settings, parser);
+  return parser;
+}
+
+function makeParser(settings: Settings): Parser<"sync", GivenFlags, unknown> {
   const own: Record<string, FlagParser> = {};
   const general: Record<string, FlagParser> = {};
   for (const [name, setting] of Object.entries(settings)) {
