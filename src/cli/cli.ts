@@ -74,7 +74,7 @@ function parse(args: readonly string[], context: CommandContext): Action | numbe
     commandList: "top-level",
     usageLine: COMMAND_USAGE,
     termWidth: 28,
-    maxWidth: Math.min(100, context.terminal?.columns ?? 100),
+    maxWidth: widthOf(context),
     colors: context.terminal?.colours ?? false,
     aboveError: "none",
     stdout: (text) => (question ? context.err : context.out)(text.replace(/[ \t]+$/gm, "")),
@@ -87,6 +87,11 @@ function parse(args: readonly string[], context: CommandContext): Action | numbe
       return EXIT.usage;
     },
   }) as Action | number;
+}
+
+/** A terminal that does not know its width says 0. */
+function widthOf({ terminal }: CommandContext): number {
+  return Math.min(100, Math.max(40, terminal?.columns || 100));
 }
 
 /** The parser names the stray argument; it suggests a near one only at the root, so we do. */
