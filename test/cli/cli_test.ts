@@ -1,8 +1,11 @@
 /** The command line as a person meets it: what is printed where, and the exit status. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { runCli } from "../../src/cli/cli.ts";
 import { parseTarget } from "../../src/cli/connect.ts";
 import { VERSION } from "../../src/version.ts";
+import { watchLogs } from "../captured_log.ts";
 import { freePort } from "../lab_process.ts";
 import { temporaryFolder } from "../temporary.ts";
 
@@ -124,5 +127,21 @@ Deno.test("targets are read as people write them", () => {
   assert.deepEqual(parseTarget("http://app:8080/", true), { host: "http://app", port: 8080 });
   for (const text of ["", ":1", "a", "a:0", "a:65536", "a:b", "a:1/x", "u@a:1"]) {
     assert.throws(() => parseTarget(text, true), { code: "usage" }, text);
+  }
+});
+
+Deno.test("what ends the program is said on standard error and in the log file", async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, "log");
+  const args = ["gateway", "start", "a", "--token", "@/no/file", "--health-listen", "off"];
+  try {
+    const { status, err } = await cli([...args, "--log-file", path, "--log-format", "json"]);
+    assert.equal(status, 6);
+    assert.match(err, /^sallyport: .*no such file/m);
+    const lines = (await readFile(path, "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+    assert.match(lines.at(-1).message, /no such file/);
+    assert.deepEqual([lines.at(-1).level, lines.at(-1).room], ["error", "cli"]);
+  } finally {
+    watchLogs();
   }
 });
