@@ -41,12 +41,13 @@ function onReload(listener: () => void, file?: string): void {
 const status = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
-  terminal: process.stdout.isTTY
-    ? { columns: () => process.stdout.columns || 80, rows: () => process.stdout.rows || 24 }
-    : undefined,
   env: process.env,
   terminal: process.stdout.isTTY
-    ? { columns: process.stdout.columns, colours: wantsColour(process.stdout, process.env) }
+    ? {
+      columns: () => process.stdout.columns,
+      rows: () => process.stdout.rows,
+      colours: wantsColour(process.stdout, process.env),
+    }
     : undefined,
   signal: stop.signal,
   onReload,

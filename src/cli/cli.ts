@@ -91,7 +91,7 @@ function parse(args: readonly string[], context: CommandContext): Action | numbe
 
 /** A terminal that does not know its width says 0. */
 function widthOf({ terminal }: CommandContext): number {
-  return Math.min(100, Math.max(40, terminal?.columns || 100));
+  return Math.min(100, Math.max(40, terminal?.columns() || 100));
 }
 
 /** The parser names the stray argument; it suggests a near one only at the root, so we do. */

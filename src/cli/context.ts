@@ -2,10 +2,12 @@
 
 /** A terminal that standard output goes to. */
 export interface Terminal {
-  /** Characters a line, now. */
+  /** Characters a line, now; 0 if it does not know. */
   columns(): number;
-  /** Lines, now. */
+  /** Lines, now; 0 if it does not know. */
   rows(): number;
+  /** Whether it wants colours. */
+  colours: boolean;
 }
 
 /** The world around a command. */
@@ -14,11 +16,9 @@ export interface CommandContext {
   out(text: string): void;
   /** Prints a remark or an error, with a newline, to standard error. */
   err(text: string): void;
-  /** Undefined if standard output goes somewhere else. */
-  terminal?: Terminal;
   env: Record<string, string | undefined>;
   /** The terminal that results are printed on; undefined where that is a file or a pipe. */
-  terminal?: { columns: number; colours: boolean };
+  terminal?: Terminal;
   /** Aborts when the program is told to stop. */
   signal: AbortSignal;
   /**

@@ -67,7 +67,7 @@ async function doctor(
     config: flags.config ?? (env.SALLYPORT_CONFIG || undefined),
     service: service?.identity.id,
   };
-  const style = styleOf(context.env);
+  const style = styleOf(context);
   const json = values.json ?? false;
   if (!json) out(redact(report.headingText(subject)));
   const options = {
@@ -118,11 +118,10 @@ function once<T>(make: () => T): () => T {
 }
 
 /** Colours and symbols only where they are shown as such (https://no-color.org, locale(7)). */
-function styleOf(env: CommandContext["env"]): Style {
-  const terminal = process.stdout.isTTY === true;
+function styleOf({ env, terminal }: CommandContext): Style {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || "";
   return {
-    colour: terminal && !env.NO_COLOR && env.TERM !== "dumb",
+    colour: terminal?.colours ?? false,
     symbols: process.platform === "win32"
       ? Boolean(env.WT_SESSION)
       : process.platform === "darwin" || /utf-?8/i.test(locale),

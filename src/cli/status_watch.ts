@@ -102,13 +102,13 @@ function showLines({ out }: CommandContext, clock: Clock): Show {
 }
 
 /** The whole terminal; what stood there before is back at the end, with the last sentence below it. */
-function showScreen({ out, env }: CommandContext, terminal: Terminal): Show {
+function showScreen({ out }: CommandContext, terminal: Terminal): Show {
   let last: Sight | undefined;
   const draw = (prefix: string, sight: Sight) => {
     const lines = viewLines(sight, {
-      columns: terminal.columns(),
-      rows: terminal.rows(),
-      colour: !env.NO_COLOR,
+      columns: terminal.columns() || 80,
+      rows: terminal.rows() || 24,
+      colour: terminal.colours,
     });
     out(prefix + HOME + lines.map((line) => line + CLEAR_LINE).join("\n") + CLEAR_BELOW);
   };

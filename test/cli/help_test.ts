@@ -31,13 +31,26 @@ Deno.test("every command has help with a usage line, in lines that fit and end w
 });
 
 Deno.test("help fits a narrow terminal, and has colours only on one that wants them", async () => {
-  const narrow = await cli(["--help"], { terminal: { columns: 60, colours: false } });
+  const narrow = await cli(["--help"], {
+    terminal: { columns: () => 60, rows: () => 24, colours: false },
+  });
   assert.ok(Math.max(...narrow.out.split("\n").map((line) => line.length)) <= 82, narrow.out);
   assert.ok(!narrow.out.includes("\x1b"));
   for (const columns of [0, 1]) {
-    assert.equal((await cli(["--help"], { terminal: { columns, colours: false } })).status, 0);
+    assert.equal(
+      (await cli(["--help"], {
+        terminal: {
+          columns: () => columns,
+          rows: () => 24,
+          colours: false,
+        },
+      })).status,
+      0,
+    );
   }
-  const coloured = await cli(["--help"], { terminal: { columns: 100, colours: true } });
+  const coloured = await cli(["--help"], {
+    terminal: { columns: () => 100, rows: () => 24, colours: true },
+  });
   assert.ok(coloured.out.includes("\x1b["));
   assert.ok(!(await cli(["--help"])).out.includes("\x1b"));
 });

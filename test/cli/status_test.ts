@@ -192,7 +192,7 @@ Deno.test("watched as JSON, every look is one object a line", () =>
 
 Deno.test("watched on a terminal, the view is drawn over and over, and the old screen comes back", () =>
   withGateway(async ({ address, state }) => {
-    const terminal = { columns: () => 60, rows: () => 12 };
+    const terminal = { columns: () => 60, rows: () => 12, colours: true };
     const { said, status, stop } = start(["--watch", "--health", address], { terminal });
     const frames = () => said.out.split("\x1b[H").slice(1);
     await until(() => /tunnel is up/.test(frames().at(-1)!), "a view of a tunnel that is up");
@@ -211,8 +211,8 @@ Deno.test("watched on a terminal, the view is drawn over and over, and the old s
 
 Deno.test("NO_COLOR takes the colours, and a dumb terminal gets lines", () =>
   withGateway(async ({ address }) => {
-    const terminal = { columns: () => 80, rows: () => 40 };
     const seen = async (env: Record<string, string>) => {
+      const terminal = { columns: () => 80, rows: () => 40, colours: !env.NO_COLOR };
       const { said, status, stop } = start(["--watch", "--health", address], { terminal, env });
       await until(() => said.out.includes("tunnel is up"), "the first look");
       stop();
