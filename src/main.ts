@@ -23,6 +23,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   if (signal === "SIGINT" || process.platform !== "win32") process.on(signal, onSignal);
 }
 
+// Who reads our output may stop reading, as `head` does: what is left has nobody to go to.
+process.stdout.on("error", (error: Error & { code?: string }) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT.ok);
+});
+
 const LOOK_EVERY = 2_000;
 const reloads: (() => void)[] = [];
 if (process.platform !== "win32") {

@@ -3,14 +3,11 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { SallyportError } from "../errors.ts";
 
-/**
- * Every program that this room runs; the compiled binary may run these and no others
- * (scripts/build.ts), and only for `sallyport service` and `sallyport doctor`.
- */
-export const PROGRAMS = [
+/** Every program that this room runs, for `sallyport service` and `sallyport doctor`. */
+const PROGRAMS = new Set([
   ...["systemctl", "launchctl", "crontab", "schtasks", "icacls", "rc-update", "rc-service"],
   ...["sh", "su", "id"],
-];
+]);
 
 /** What a program gave. */
 export interface RunResult {
@@ -28,12 +25,13 @@ const LONGEST = 180_000;
 /** A runner of this host's programs; `signal` ends them. */
 export function systemRunner(signal: AbortSignal): Runner {
   return async (command, input) => {
-    const [program, ...args] = command;
+    const [program = "", ...args] = command;
+    if (!PROGRAMS.has(program)) throw new SallyportError("internal", `not to be run: ${program}`);
     const ends = AbortSignal.any([signal, AbortSignal.timeout(LONGEST)]);
     // The words that are looked for in what they say are English.
     const env = { ...process.env, LC_ALL: "C" };
     try {
-      return await run(program!, args, { env, signal: ends }, input);
+      return await run(program, args, { env, signal: ends }, input);
     } catch (error) {
       signal.throwIfAborted();
       const { code, message } = error as { code?: string; message?: string };
