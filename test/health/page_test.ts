@@ -3,12 +3,17 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { secretSource } from "../../src/enroll/secret.ts";
 import { SallyportError } from "../../src/errors.ts";
 import { healthApp } from "../../src/health/app.ts";
 import { History } from "../../src/health/history.ts";
 import { type HealthServer, serveHealth } from "../../src/health/server.ts";
+import { startGateway } from "../../src/link/gateway.ts";
 import { LinkState } from "../../src/link/state.ts";
+import { fakeServer, json } from "../fake_server.ts";
+import { SmallRelay } from "../link/small_relay.ts";
 import { requirement } from "../requirements.ts";
+import { temporaryFolder } from "../temporary.ts";
 import { type Browser, type Page, startChromium, type View } from "./chromium.ts";
 
 const { ignore } = requirement("chromium");
@@ -142,6 +147,48 @@ Deno.test({
     await second.close();
     // That nobody answered is the browser's complaint, and the only one.
     for (const complaint of page.complaints) assert.match(complaint, /net::ERR_/);
+  },
+});
+
+Deno.test({
+  name: "the page of a real gateway shows how its relay dies and is joined again",
+  ignore,
+  async fn() {
+    let away = false;
+    await using relay = await SmallRelay.start({
+      onSession: (session) => away && session.close(),
+    });
+    const registration = await relay.registration();
+    await using platform = fakeServer(() => json(registration));
+    await using folder = await temporaryFolder();
+    const stop = new AbortController();
+    const gateway = await startGateway({
+      name: "edge-1",
+      domain: platform.url,
+      auth: { method: "token", token: secretSource("T") },
+      relayName: "r1",
+      stateDir: folder.path,
+      healthListen: "127.0.46.13:0",
+      backoff: { base: 50, cap: 100 },
+    }, stop.signal);
+    try {
+      await using browser = await startChromium();
+      await using page = await browser.open(`http://${gateway.healthAddress}/`, WIDE);
+      await page.until(saysState("Up"));
+      assert.match(await page.evaluate(textOf("latency")), /^[\d.]+ ms to relay$/);
+      away = true;
+      relay.kill();
+      await page.until(`["Down", "Connecting"].includes(${textOf("state")})`);
+      await page.until(`/Tunnel lost: connection lost/.test(${textOf("events")})`);
+      await page.until(`/hung up \\(\\d+ times\\)/.test(${textOf("events")})`);
+      away = false;
+      await page.until(saysState("Up"));
+      await page.until(`/Tunnel up again through r1/.test(${textOf("events")})`);
+      assert.deepEqual(page.complaints, []);
+    } finally {
+      stop.abort();
+      await gateway.finished;
+    }
   },
 });
 

@@ -1,7 +1,9 @@
 /** The compiled binary as its users meet it: every party a process of its own, curl as the judge. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { GatewayStatus } from "../../src/health/schema.ts";
 import { runChild, startChild } from "../child.ts";
+import { parseOpenMetrics } from "../health/open_metrics.ts";
 import { freePort } from "../lab_process.ts";
 import { requirement } from "../requirements.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -84,8 +86,13 @@ Deno.test({
       status: "200",
     });
     assert.equal((await curl(`http://${HOST}:${health}/readyz`)).status, "200");
-    const status = JSON.parse((await curl(`http://${HOST}:${health}/status`)).body);
-    assert.deepEqual([status.phase, status.gateway, status.relay.name], ["up", "edge-1", "r1"]);
+    const status = async () =>
+      JSON.parse((await curl(`http://${HOST}:${health}/status`)).body) as GatewayStatus;
+    const { phase, gateway: name, relay: through } = await status();
+    assert.deepEqual([phase, name, through?.name], ["up", "edge-1", "r1"]);
+    const look = (...args: string[]) =>
+      runChild(BINARY, { args: ["status", "--health", `${HOST}:${health}`, ...args], ...options });
+    assert.deepEqual([(await look()).status, (await look("--json")).status], [0, 0]);
 
     for (const mode of [[], ["--http"]]) {
       await using client = start(
@@ -98,6 +105,13 @@ Deno.test({
       client.kill("SIGINT");
       assert.equal(await client.status, 0, client.log);
     }
+    const { channels, bytes, latency } = await status();
+    assert.ok(latency! > 0 && channels.served >= 2, JSON.stringify(channels));
+    assert.ok(bytes.in > 2 * "hello".length && bytes.out > 2 * "private: hello".length);
+    const metrics = parseOpenMetrics((await curl(`http://${HOST}:${health}/metrics`)).body);
+    const carried = metrics.get("sallyport_bytes")!.samples.map(({ value }) => value);
+    assert.deepEqual(carried, [bytes.in, bytes.out]);
+    assert.match((await curl(`http://${HOST}:${health}/`)).body, /<title>sallyport/);
     assert.match(await ask("platform", "gateways"), /edge-1 .* r1 /);
     assert.match(await ask("platform", "relays"), new RegExp(`r1 +org +${HOST} +${ssh} +${tls}`));
 
@@ -106,8 +120,12 @@ Deno.test({
     await gateway.line(/tunnel lost/);
     assert.equal((await curl(`http://${HOST}:${health}/readyz`)).status, "503");
     assert.equal((await curl(`http://${HOST}:${health}/healthz`)).status, "200");
+    const down = await look();
+    assert.equal(down.status, 1);
+    assert.match(down.out, /^edge-1: (the tunnel is down|connecting to)/);
     gateway.kill("SIGTERM");
     assert.equal(await gateway.status, 0, gateway.log);
+    assert.equal((await look()).status, 5);
     platform.kill("SIGTERM");
     assert.equal(await platform.status, 0, platform.log);
     const everything = [platform, relay, gateway].map(({ log }) => log).join("\n");
