@@ -7,6 +7,7 @@ import { EXIT, SallyportError } from "../errors.ts";
 import { type HealthAddress, parseHealthAddress } from "../health/address.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { lines } from "./help.ts";
 
 /** `sallyport status` */
 export const statusCommand = command(
@@ -15,8 +16,18 @@ export const statusCommand = command(
   {
     usageLine: usageOf(),
     brief: message`Show how the gateway on this host is: its tunnel, its traffic, its last error.`,
-    footer:
-      message`Exit statuses: 0 the tunnel is up; 1 the gateway runs, but there is no tunnel; 5 no gateway answers; 2 wrong usage. In a crontab: sallyport status > /dev/null || sallyport status`,
+    footer: lines(
+      "Exit statuses:",
+      "  0    the tunnel is up",
+      "  1    the gateway runs, but there is no tunnel",
+      "  2    wrong usage",
+      "  5    no gateway answers",
+      "",
+      "Examples:",
+      "  sallyport status --watch",
+      "  sallyport status --health unix:/run/sallyport.sock --json",
+      "  sallyport status > /dev/null || sallyport status     (in a crontab)",
+    ),
   },
 );
 

@@ -25,8 +25,8 @@ function setUp(more: { json?: boolean; terminal?: boolean } = {}) {
   const context: CommandContext = {
     out: (text) => said.push(text),
     err: (text) => complaints.push(text),
-    terminal: more.terminal ? { columns: () => 100, rows: () => 50 } : undefined,
-    env: { NO_COLOR: "1" },
+    terminal: more.terminal ? { columns: () => 100, rows: () => 50, colours: false } : undefined,
+    env: {},
     signal: stop.signal,
     onReload: () => {},
   };
