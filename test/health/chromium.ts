@@ -53,7 +53,8 @@ export async function startChromium(): Promise<Browser> {
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
       "about:blank",
     ],
-    env: { HOME: folder.path },
+    // It leaves something behind in the folder for temporary files.
+    env: { HOME: folder.path, TMPDIR: folder.path },
   });
   const said = await child.line(/DevTools listening on ws:/);
   const wire = await connect(/ws:\S+/.exec(said)![0]);
