@@ -61,7 +61,7 @@ for (
     [[], /the gateway needs a name\n {2}sallyport doctor <name>/],
     [["edge-1", "--domain", "ftp://x"], /not an http or https URL/],
     [["edge-1", "--domain", "https://user:hunter2hunter2@x"], /must not carry a user name/],
-    [["edge-1", "--login", "maybe"], /--login: it must be auto or yes or no/],
+    [["edge-1", "--login", "maybe"], /--login: it must be auto, yes or no/],
     [["edge-1", "--relay-address", "a b"], /--relay-address: it must be a host/],
     [["edge-1", "--timeout", "0"], /--timeout: it must be more than nothing/],
     [["edge-1", "--jsn"], /Did you mean --json\?\n {2}see: sallyport doctor --help/],
