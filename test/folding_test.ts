@@ -109,3 +109,12 @@ Deno.test("durations are said in two units at most", () => {
   ];
   for (const [ms, text] of table) assert.equal(formatDuration(ms), text);
 });
+
+Deno.test("what is about somebody else is told for itself, and nothing shows that in the line", () => {
+  const folded = new FoldedLog(logger("link"), () => 0);
+  using log = captureLog();
+  for (const about of ["one", "two", "one", "two"]) {
+    folded.tell("info", "a client asks for {who}", { who: about, about });
+  }
+  assert.deepEqual(texts(log.lines), ["a client asks for one", "a client asks for two"]);
+});

@@ -112,7 +112,9 @@ function wrongArguments(error: Message): string {
       ([first]) => first === undefined || first === name ? [] : nearest(first),
     ))
     : "";
-  return `${words.charAt(0).toLowerCase()}${words.slice(1)}${near && `. ${near}`}`;
+  const said = `${words.charAt(0).toLowerCase()}${words.slice(1)}`
+    .replace(/^expected an? (\S+), but too few arguments/, "$1 is missing");
+  return `${said}${near && `. ${near}`}`;
 }
 
 function nearest(first: string): Message {

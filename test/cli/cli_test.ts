@@ -56,6 +56,7 @@ for (
     [["gatway"], /unexpected option or subcommand: gatway\. Did you mean gateway\?/, 2],
     [["gateway", "strat"], /Did you mean start\?\n {2}see: sallyport gateway --help/, 2],
     [["gateway", "start", "a", "--domian", "x"], /--domian\. Did you mean --domain\?/, 2],
+    [["connect"], /^sallyport: GATEWAY is missing\n {2}see: sallyport connect --help\n/, 2],
     [["gateway", "start", "a", "b"], /unexpected .*: b\n/, 2],
     [["gateway", "start"], /needs a name/, 2],
     [["gateway", "start", "a"], /no credentials are given/, 2],
