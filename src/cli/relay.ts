@@ -39,6 +39,7 @@ async function startCommand(flags: GivenFlags, context: CommandContext): Promise
   const loaded = load(relaySettings, flags, context);
   const { values } = loaded;
   const name = demand(values.name, "--name");
+  const host = demand(values.host, "--host");
   const auth = relayAuth(loaded);
   const { authorisedApi } = await import("../enroll/credentials.ts");
   const { enrolledRelay } = await import("../enroll/enrolled_relay.ts");
@@ -52,7 +53,7 @@ async function startCommand(flags: GivenFlags, context: CommandContext): Promise
   });
   const { finished } = await startRelay({
     name,
-    host: demand(values.host, "--host"),
+    host,
     type: values.type,
     api: auth.method === "enroll-token" ? enrolledRelay(api) : api,
     sshListen: parseListenAddress(values.sshListen, "--ssh-listen"),

@@ -67,7 +67,8 @@ for (
       /no such file/,
       6,
     ],
-    [["relay", "start", "--token", "t", "--host", "h"], /the relay needs --name/, 2],
+    [["relay", "start"], /the relay needs --name/, 2],
+    [["relay", "start", "--name", "r"], /the relay needs --host/, 2],
     [["relay", "start", "--name", "r", "--host", "h", "--token", "t", "--type", "x"], /--type/, 2],
     [["connect", "edge", "nowhere", "--token", "t"], /"nowhere" is not a target/, 2],
     [
