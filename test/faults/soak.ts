@@ -1,5 +1,6 @@
 /** Many streams one after another through a system, and what its programs hold meanwhile. */
 import { readdir, readFile } from "node:fs/promises";
+import { captureLog } from "../captured_log.ts";
 import { assertWhole, type FaultSystem } from "./system.ts";
 
 /** Streams at a time. */
@@ -43,16 +44,24 @@ export async function soak(
   },
 ): Promise<Sample[]> {
   const samples: Sample[] = [];
+  using log = captureLog("warn");
   for (let streams = 0; more(streams);) {
     const end = streams + every;
     const run = async () => {
       while (streams < end) {
         const size = SIZES[streams++ % SIZES.length]!;
-        assertWhole(await system.transfer(size, size), size, size);
+        const seen = await system.transfer(size, size);
+        try {
+          assertWhole(seen, size, size);
+        } catch (error) {
+          throw new Error(JSON.stringify(seen), { cause: error });
+        }
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, run)).catch((error) => {
-      throw new Error(`${error.message}\n${complaints(system)}`, { cause: error });
+      throw new Error(`${error.message}\nclient:\n${log.lines.join("\n")}\n${complaints(system)}`, {
+        cause: error,
+      });
     });
     const sample = {
       streams,
@@ -69,7 +78,7 @@ export async function soak(
 function complaints(system: FaultSystem): string {
   return (["gateway", "relay"] as const).map((part) => {
     const lines = system.part(part).log.split("\n").filter((line) =>
-      !/ INFO .*channel /.test(line)
+      !/ channel \S+ (open|closed)/.test(line)
     );
     return `${part}:\n${lines.slice(-20).join("\n")}`;
   }).join("\n");
