@@ -61,6 +61,7 @@ const CODES = {
   "channel-limit": [EXIT.failure, true],
   "gateway-unreachable": [EXIT.unavailable, true],
   "target-refused": [EXIT.unavailable, true],
+  "target-denied": [EXIT.failure, false],
   "target-unreachable": [EXIT.unavailable, true],
   "name-resolution": [EXIT.unavailable, true],
   // this host
@@ -68,6 +69,7 @@ const CODES = {
   "listen": [EXIT.host, false],
   "file": [EXIT.host, false],
   "state": [EXIT.host, false],
+  "audit": [EXIT.host, true],
   "service": [EXIT.host, false],
   // embedded platform
   "platform-store": [EXIT.host, false],

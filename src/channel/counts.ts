@@ -6,6 +6,8 @@ export interface ChannelCounts {
   open: number;
   served: number;
   failed: number;
+  /** Addresses that the target policy refused. */
+  refused: number;
   /** Bytes from the platform to targets, and back, those of open channels included. */
   bytesIn: number;
   bytesOut: number;
@@ -16,6 +18,7 @@ export const NO_COUNTS: Readonly<ChannelCounts> = {
   open: 0,
   served: 0,
   failed: 0,
+  refused: 0,
   bytesIn: 0,
   bytesOut: 0,
 };
@@ -26,6 +29,7 @@ export function addCounts(a: ChannelCounts, b: ChannelCounts): ChannelCounts {
     open: a.open + b.open,
     served: a.served + b.served,
     failed: a.failed + b.failed,
+    refused: a.refused + b.refused,
     bytesIn: a.bytesIn + b.bytesIn,
     bytesOut: a.bytesOut + b.bytesOut,
   };

@@ -1,23 +1,25 @@
 /**
- * What a gateway does with each channel, from top to bottom: mtls → route → forward. One instance
- * serves the certificates of one registration; after a renewal there is a new one.
+ * What a gateway does with each channel, from top to bottom: mtls → route → policy → forward. One
+ * instance serves the certificates of one registration; after a renewal there is a new one.
  */
 import type { Duplex } from "node:stream";
 import { type Dial, dial } from "../egress/dial.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
-import type { ForwardResult } from "../forward/handler.ts";
 import { FoldedLog } from "../folding.ts";
-import { handlers } from "../forward/table.ts";
+import type { ForwardResult } from "../forward/handler.ts";
 import type { KubernetesFiles } from "../forward/kubernetes.ts";
+import { handlers } from "../forward/table.ts";
 import { logger } from "../log.ts";
+import type { TlsStream } from "../tls/stream.ts";
+import type { AuditFile } from "./audit.ts";
 import { type ChannelCounts, NO_COUNTS } from "./counts.ts";
 import { MtlsAcceptor, type VerifiedStream } from "./mtls.ts";
+import { OPEN_POLICY, type TargetPolicy } from "./policy.ts";
+import { guardedDial } from "./policy_dial.ts";
+import { ConnectionRecord } from "./record.ts";
 import { readRoute, type Route } from "./route.ts";
 
 const log = logger("channel");
-
-/** Modes in which the platform asks, every few seconds, whether we are there. */
-const QUIET: ReadonlySet<Route["mode"]> = new Set(["ping", "health"]);
 
 /** How a gateway's channels are served. */
 export interface ChannelServerOptions {
@@ -32,6 +34,10 @@ export interface ChannelServerOptions {
   /** TCP streams without a byte either way for this long are ended, ms. @default never */
   idleTimeout?: number;
   kubernetes?: KubernetesFiles;
+  /** Which targets may be connected to. @default all but those that never may without a word */
+  policy?: TargetPolicy;
+  /** Where it is written down who reached what. @default nowhere */
+  audit?: Pick<AuditFile, "opened" | "closed">;
 }
 
 /** Reads what one channel has carried so far. */
@@ -93,35 +99,25 @@ export class ChannelServer {
     const meter: Meter = { read: () => ({ bytesIn: 0, bytesOut: 0 }) };
     totals.open++;
     this.#meters.add(meter);
-    const started = performance.now();
-    let route: Route | undefined;
+    let record: ConnectionRecord | undefined;
     try {
       const verified = await this.#acceptor.accept(channel, this.#stop.signal);
-      route = routeOf(verified);
-      const level = QUIET.has(route.mode) ? "debug" : "info";
-      log[level]("channel {id} open: {mode} to {target} for {actor}", describe(id, route));
-      const result = await handlers[route.mode](verified.stream, route, {
-        dial: this.#options.dial ?? dial,
-        signal: this.#stop.signal,
-        connectTimeout: this.#options.connectTimeout,
-        idleTimeout: this.#options.idleTimeout,
-        kubernetes: this.#options.kubernetes,
-        meter: (read) => meter.read = read,
-        report: (text, parts) =>
-          this.#folded.tell("warn", `channel {id}: ${text}`, { id, ...parts }),
+      const route = routeOf(verified);
+      record = new ConnectionRecord(id, route, {
+        audit: this.#options.audit,
+        folded: this.#folded,
+        onRefused: () => totals.refused++,
       });
+      const result = await this.#recorded(verified.stream, route, record, meter);
       meter.read = () => result;
       totals.served++;
-      const ms = Math.round(performance.now() - started);
-      log[level]("channel {id} closed: {bytesIn} bytes in, {bytesOut} out, {ms} ms", {
-        id,
-        ...result,
-        ms,
-      });
+      record.ended(result);
     } catch (error) {
       totals.failed++;
-      const { code, message } = asSallyportError(error);
-      this.#folded.tell("warn", "channel {id} failed: {message}", { id, code, message });
+      const failure = asSallyportError(error);
+      const { code, message } = failure;
+      if (record) record.failed(failure);
+      else this.#folded.tell("warn", "channel {id} failed: {message}", { id, code, message });
     } finally {
       this.#meters.delete(meter);
       addBytes(totals, meter.read());
@@ -129,6 +125,48 @@ export class ChannelServer {
       await closedOf(channel, this.#stop.signal);
       totals.open--;
     }
+  }
+
+  /** Forwards between the first and the last line of the record. */
+  async #recorded(
+    stream: TlsStream,
+    route: Route,
+    record: ConnectionRecord,
+    meter: Meter,
+  ): Promise<ForwardResult> {
+    try {
+      record.opened();
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+    let reason = "ended";
+    try {
+      return await this.#forward(stream, route, record, meter);
+    } catch (error) {
+      reason = asSallyportError(error).code;
+      throw error;
+    } finally {
+      record.closed(reason, stream.traffic);
+    }
+  }
+
+  #forward(
+    stream: TlsStream,
+    route: Route,
+    record: ConnectionRecord,
+    meter: Meter,
+  ): Promise<ForwardResult> {
+    const { policy = OPEN_POLICY, connectTimeout, idleTimeout, kubernetes } = this.#options;
+    return handlers[route.mode](stream, route, {
+      dial: guardedDial(this.#options.dial ?? dial, policy, record),
+      signal: this.#stop.signal,
+      connectTimeout,
+      idleTimeout,
+      kubernetes,
+      meter: (read) => meter.read = read,
+      report: (text, parts) => record.report(text, parts),
+    });
   }
 }
 
@@ -159,14 +197,4 @@ function routeOf({ stream, alpn, certificate }: VerifiedStream): Route {
     stream.destroy();
     throw error;
   }
-}
-
-function describe(id: string, { mode, target, actor, serial }: Route): Record<string, unknown> {
-  return {
-    id,
-    mode,
-    target: target ? `${target.host}:${target.port}` : "the gateway itself",
-    actor: `${actor.type} ${actor.id ?? ""}`.trim(),
-    serial,
-  };
 }

@@ -21,6 +21,11 @@ export interface DialOptions {
    * and so notices late that it has come back. @default never
    */
   again?: number;
+  /**
+   * Asked about each address just before it is dialled; one that it gives an error for is not. If it
+   * gives one for every address, the call rejects with the first of them, as it is.
+   */
+  admit?: (address: string) => SallyportError | undefined;
 }
 
 /**
@@ -36,9 +41,15 @@ export type Lookup = (host: string) => Promise<string[]>;
 const systemLookup: Lookup = async (host) =>
   (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 
+/** Every address that `dial` would try for a host, in its order. */
+export async function addressesOf(host: string): Promise<string[]> {
+  const bare = unbracketed(host);
+  return isIP(bare) ? [bare] : interleave(await systemLookup(bare));
+}
+
 /** A dialer whose failures carry `code` and call the other side `what`; each call looks its name up. */
-export function dialer(code: ErrorCode, what: string, addressesOf = systemLookup): Dial {
-  return async (host, port, { signal, timeout = DIAL_TIMEOUT, again } = {}) => {
+export function dialer(code: ErrorCode, what: string, lookUp = systemLookup): Dial {
+  return async (host, port, { signal, timeout = DIAL_TIMEOUT, again, admit } = {}) => {
     const where = `${what} ${host.includes(":") ? `[${unbracketed(host)}]` : host}:${port}`;
     const stop = new AbortController();
     const onAbort = () => stop.abort(asAborted(signal?.reason, where));
@@ -49,13 +60,15 @@ export function dialer(code: ErrorCode, what: string, addressesOf = systemLookup
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const addresses = await resolve(unbracketed(host), addressesOf, {
+      const addresses = await resolve(unbracketed(host), lookUp, {
         signal: stop.signal,
         again,
       });
-      return await race(addresses, port, { signal: stop.signal, again });
+      return await race(addresses, port, { signal: stop.signal, again, admit });
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
+      const refusal = refusalOfAll(error);
+      if (refusal) throw refusal;
       throw new SallyportError(code, `${where}: ${reason(error)}`, { cause: error });
     } finally {
       clearTimeout(timer);
@@ -66,6 +79,13 @@ export function dialer(code: ErrorCode, what: string, addressesOf = systemLookup
 
 /** For targets behind the gateway: rejects with `target-unreachable`. */
 export const dial: Dial = dialer("target-unreachable", "target");
+
+/** What `admit` said, if it refused every address. */
+function refusalOfAll(error: unknown): SallyportError | undefined {
+  if (!(error instanceof AggregateError)) return undefined;
+  const refusals = error.errors.filter((one) => one instanceof SallyportError);
+  return refusals.length === error.errors.length ? refusals[0] : undefined;
+}
 
 function unbracketed(host: string): string {
   return host.replace(/^\[(.*)\]$/, "$1");
@@ -129,7 +149,7 @@ const ROUNDS = 4;
 function race(
   addresses: string[],
   port: number,
-  { signal, again }: { signal: AbortSignal; again?: number },
+  { signal, again, admit }: Pick<DialOptions, "again" | "admit"> & { signal: AbortSignal },
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const attempts = new Map<Socket, number>();
@@ -158,7 +178,7 @@ function race(
       for (const [socket, began] of attempts) if (began <= round - ROUNDS) socket.destroy();
       begin();
     };
-    const onFailure = (error: Error, began: number) => {
+    const onFailure = (error: Error, began: number): void => {
       if (over || began !== round) return;
       failures.push(error);
       if (waiting.length > 0) return begin();
@@ -167,11 +187,13 @@ function race(
       settle();
       reject(new AggregateError(failures));
     };
-    const begin = () => {
+    const begin = (): void => {
       clearTimeout(nextAddress);
       const host = waiting.shift();
       if (host === undefined) return;
       const began = round;
+      const refusal = admit?.(host);
+      if (refusal) return onFailure(refusal, began);
       const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
       attempts.set(socket, began);
       const onError = (error: Error) => {

@@ -57,6 +57,11 @@ const DEFINITIONS: readonly Definition[] = [
     "outcome",
   ),
   counter(
+    "sallyport_targets_refused_total",
+    "Addresses that the target policy refused.",
+    ({ channels }) => one(channels.refused),
+  ),
+  counter(
     "sallyport_bytes_total",
     "Bytes carried to and from targets.",
     ({ channels }) => ({ to_target: channels.bytesIn, from_target: channels.bytesOut }),

@@ -30,6 +30,7 @@ export const statusSchema = z.object({
   reconnects: count.describe("How often the tunnel came up again."),
   channels: z.object({ open: count, served: count, failed: count })
     .describe("Open now, and served and failed since the start."),
+  targetsRefused: count.describe("Addresses that the target policy refused since the start."),
   bytes: z.object({ in: count, out: count })
     .describe("Carried since the start: in is toward targets, out is back from them."),
   certificatesEnd: moment.optional(),

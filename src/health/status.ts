@@ -16,7 +16,7 @@ export function describeStatus(
   now: number,
 ): GatewayStatus {
   const { phase, since, gateway, gatewayId, relay, reconnects, lastError } = link;
-  const { open, served, failed, bytesIn, bytesOut } = link.channels;
+  const { open, served, failed, refused, bytesIn, bytesOut } = link.channels;
   const { ready, reason } = readiness(link);
   return {
     version: VERSION,
@@ -31,6 +31,7 @@ export function describeStatus(
     latency: link.latency === undefined ? undefined : Math.round(link.latency * 10) / 10,
     reconnects,
     channels: { open, served, failed },
+    targetsRefused: refused,
     bytes: { in: bytesIn, out: bytesOut },
     certificatesEnd: link.certificatesEnd?.toISOString(),
     nextRenewal: link.nextRenewal?.toISOString(),

@@ -50,6 +50,8 @@ export class TlsStream extends Duplex implements CarrierUser {
   readonly #lent: Lent;
   #paused = false;
   #ended = false;
+  #received = 0;
+  #sent = 0;
 
   /** Must be made in the very callback that reports the handshake: no byte may come before. */
   constructor(tls: TLSSocket, carrier: TlsCarrier) {
@@ -64,6 +66,11 @@ export class TlsStream extends Duplex implements CarrierUser {
     this.#engine.onread = (plaintext) => this.#onPlaintext(plaintext);
     this.#engine.readStart();
     carrier.handOver(this);
+  }
+
+  /** Bytes of plaintext that came, and that were encrypted to be sent. */
+  get traffic(): { received: number; sent: number } {
+    return { received: this.#received, sent: this.#sent };
   }
 
   receive(ciphertext: Uint8Array): void {
@@ -95,6 +102,7 @@ export class TlsStream extends Duplex implements CarrierUser {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#sent += chunk.length;
     for (let at = 0; at < chunk.length; at += PIECE) {
       this.#methods.writeBuffer.call(this.#engine, REQUEST, chunk.subarray(at, at + PIECE));
       this.#flush();
@@ -126,7 +134,10 @@ export class TlsStream extends Duplex implements CarrierUser {
       this.push(null);
       // What follows a close_notify is nothing but the duplex's own end.
       this.#duplex.resume();
-    } else if (!this.push(Buffer.from(plaintext)) && !this.#paused) {
+      return;
+    }
+    this.#received += plaintext.byteLength;
+    if (!this.push(Buffer.from(plaintext)) && !this.#paused) {
       this.#paused = true;
       this.#duplex.pause();
     }

@@ -97,6 +97,7 @@ Deno.test("a channel leads to the target of its certificate; it is counted, and 
     open: 0,
     served: 1,
     failed: 0,
+    refused: 0,
     bytesIn: 22,
     bytesOut: 22,
   });
@@ -117,6 +118,7 @@ Deno.test("bytes are counted while a channel is open, and stay counted when it i
     open: 0,
     served: 0,
     failed: 1,
+    refused: 0,
     bytesIn: 10,
     bytesOut: 10,
   });
@@ -280,6 +282,7 @@ Deno.test("closing ends what is open, whatever it is at, and takes no more", asy
     open: 0,
     served: 0,
     failed: 2,
+    refused: 0,
     bytesIn: 0,
     bytesOut: 0,
   });

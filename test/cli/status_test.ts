@@ -45,7 +45,14 @@ async function withGateway(
 ): Promise<void> {
   const state = new LinkState("edge-1");
   state.measureBy({
-    channels: () => ({ open: 3, served: 1284, failed: 7, bytesIn: 4200, bytesOut: 38_000_000 }),
+    channels: () => ({
+      open: 3,
+      served: 1284,
+      failed: 7,
+      refused: 2,
+      bytesIn: 4200,
+      bytesOut: 38_000_000,
+    }),
     latency: () => 18.4,
   });
   state.update({

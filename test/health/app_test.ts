@@ -67,7 +67,7 @@ Deno.test("the status tells what there is to know, as JSON", async () => {
   using set = setUp();
   const { state, ask, pass } = set;
   state.measureBy({
-    channels: () => ({ open: 3, served: 7, failed: 1, bytesIn: 1000, bytesOut: 2000 }),
+    channels: () => ({ open: 3, served: 7, failed: 1, refused: 2, bytesIn: 1000, bytesOut: 2000 }),
     latency: () => 12.345,
   });
   state.fault(new SallyportError("relay-unreachable", "refused", { hint: "open 2222" }));
@@ -108,6 +108,7 @@ Deno.test("the status tells what there is to know, as JSON", async () => {
     certificatesEnd: "2030-01-02T00:00:00.000Z",
     nextRenewal: "2030-01-01T06:00:00.000Z",
     channels: { open: 3, served: 7, failed: 1 },
+    targetsRefused: 2,
     bytes: { in: 1000, out: 2000 },
   });
 });

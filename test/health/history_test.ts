@@ -11,7 +11,7 @@ function setUp() {
   const state = new LinkState("edge", () => now);
   const carried = { bytesIn: 0, bytesOut: 0 };
   state.measureBy({
-    channels: () => ({ open: 0, served: 0, failed: 0, ...carried }),
+    channels: () => ({ open: 0, served: 0, failed: 0, refused: 0, ...carried }),
     latency: () => undefined,
   });
   const history = new History(state, () => now);

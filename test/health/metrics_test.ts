@@ -29,7 +29,7 @@ async function scrape(state: LinkState) {
 Deno.test("metrics tell the link's state, in OpenMetrics without a flaw", async () => {
   const state = new LinkState("edge", () => START);
   state.measureBy({
-    channels: () => ({ open: 3, served: 7, failed: 1, bytesIn: 1e15, bytesOut: 2000 }),
+    channels: () => ({ open: 3, served: 7, failed: 1, refused: 2, bytesIn: 1e15, bytesOut: 2000 }),
     latency: () => 12.5,
   });
   state.fault(new SallyportError("relay-unreachable", "refused"));
@@ -51,6 +51,7 @@ Deno.test("metrics tell the link's state, in OpenMetrics without a flaw", async 
   assert.equal(value("sallyport_reconnects_total"), 2);
   assert.equal(value("sallyport_channels_open"), 3);
   assert.equal(value("sallyport_channels_total", { outcome: "served" }), 7);
+  assert.equal(value("sallyport_targets_refused_total"), 2);
   assert.equal(value("sallyport_channels_total", { outcome: "failed" }), 1);
   assert.equal(value("sallyport_bytes_total", { direction: "to_target" }), 1e15);
   assert.equal(value("sallyport_bytes_total", { direction: "from_target" }), 2000);
@@ -71,7 +72,7 @@ Deno.test("what is not known is not exposed, and what was is forgotten", async (
   const state = new LinkState("edge", () => START);
   let latency: number | undefined = 5;
   state.measureBy({
-    channels: () => ({ open: 0, served: 0, failed: 0, bytesIn: 0, bytesOut: 0 }),
+    channels: () => ({ open: 0, served: 0, failed: 0, refused: 0, bytesIn: 0, bytesOut: 0 }),
     latency: () => latency,
   });
   const metrics = metricsOf(state);

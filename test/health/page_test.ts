@@ -28,7 +28,7 @@ function linkUp(): { state: LinkState; carry(bytesIn: number, bytesOut: number):
   const state = new LinkState("edge-in-the-basement-of-building-12");
   const carried = { bytesIn: 0, bytesOut: 0 };
   state.measureBy({
-    channels: () => ({ open: 3, served: 1284, failed: 7, ...carried }),
+    channels: () => ({ open: 3, served: 1284, failed: 7, refused: 2, ...carried }),
     latency: () => 18.44,
   });
   const relay = "relay-eu-central-1.infrastructure.example.com:2222";

@@ -26,7 +26,7 @@ export function registered(
 
 /** A channel server whose channels stay open until the test ends them. */
 export class FakeChannels implements ChannelTaker {
-  readonly counts = { open: 0, served: 0, failed: 0, bytesIn: 0, bytesOut: 0 };
+  readonly counts = { open: 0, served: 0, failed: 0, refused: 0, bytesIn: 0, bytesOut: 0 };
   closed = false;
   readonly #idle: (() => void)[] = [];
 

@@ -193,12 +193,18 @@ Deno.test("counts go on over renewals, also those of channel servers that are go
   const { rotation, servers, current } = setUp();
   await current();
   rotation.accept(new PassThrough());
-  Object.assign(servers[0]!.counts, { served: 3, failed: 1, bytesIn: 100, bytesOut: 10 });
+  Object.assign(servers[0]!.counts, {
+    served: 3,
+    failed: 1,
+    refused: 2,
+    bytesIn: 100,
+    bytesOut: 10,
+  });
   rotation.discard();
   await current();
   rotation.accept(new PassThrough());
-  Object.assign(servers[1]!.counts, { served: 1, bytesIn: 5 });
-  const both = { open: 2, served: 4, failed: 1, bytesIn: 105, bytesOut: 10 };
+  Object.assign(servers[1]!.counts, { served: 1, refused: 1, bytesIn: 5 });
+  const both = { open: 2, served: 4, failed: 1, refused: 3, bytesIn: 105, bytesOut: 10 };
   assert.deepEqual(rotation.counts, both);
   servers[0]!.finish();
   await settle();

@@ -10,7 +10,7 @@ Deno.test("a new phase begins when it is entered, and only then", () => {
     since: new Date(1000),
     gateway: "g",
     reconnects: 0,
-    channels: { open: 0, served: 0, failed: 0, bytesIn: 0, bytesOut: 0 },
+    channels: { open: 0, served: 0, failed: 0, refused: 0, bytesIn: 0, bytesOut: 0 },
   });
   now = 2000;
   state.update({ phase: "connecting" });
@@ -64,7 +64,7 @@ Deno.test("channels are counted when somebody asks, latency is one of a tunnel t
   const state = new LinkState("g");
   let open = 1;
   state.measureBy({
-    channels: () => ({ open, served: 2, failed: 3, bytesIn: 4, bytesOut: 5 }),
+    channels: () => ({ open, served: 2, failed: 3, refused: 1, bytesIn: 4, bytesOut: 5 }),
     latency: () => 12,
   });
   assert.equal(state.snapshot.channels.open, 1);
@@ -73,6 +73,7 @@ Deno.test("channels are counted when somebody asks, latency is one of a tunnel t
     open: 2,
     served: 2,
     failed: 3,
+    refused: 1,
     bytesIn: 4,
     bytesOut: 5,
   });
