@@ -85,7 +85,9 @@ export function decide(policy: TargetPolicy, { host, address, port, here }: Ques
   const dialled = meantBy(read);
   const hidden = embedded(dialled);
   const to: Destination = { host, address: dialled, port };
-  const faces = hidden ? [to, { ...to, address: meantBy(hidden) }] : [to];
+  // What refuses looks at all that the address may turn out to be, what allows at what it is.
+  const faces = [to, { ...to, address: read }];
+  if (hidden) faces.push({ ...to, address: meantBy(hidden) });
 
   const denied = policy.deny.find((rule) => faces.some((face) => matches(rule, face)));
   if (denied) return refused(`by --deny ${denied.text}`);

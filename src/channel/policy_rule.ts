@@ -37,7 +37,7 @@ export function readRule(written: string): Rule | string {
     rule.ports = ports;
   }
   if (place === "*" || (place === "" && portsText !== undefined)) return rule;
-  if (place.includes("/") || isIP(place)) {
+  if (place.includes("/") || isIP(place) || text.startsWith("[")) {
     const network = readNetwork(place);
     return typeof network === "string" ? `"${text}": ${network}` : { ...rule, network };
   }

@@ -1,7 +1,7 @@
 /** From setting definitions to command-line parsers with help. */
 import { group, merge, object, or } from "@optique/core/constructs";
 import { type Message, text as words } from "@optique/core/message";
-import { map, optional } from "@optique/core/modifiers";
+import { map, multiple, optional } from "@optique/core/modifiers";
 import type { NonEmptyString } from "@optique/core/nonempty";
 import type { Parser } from "@optique/core/parser";
 import { flag, option } from "@optique/core/primitives";
@@ -33,6 +33,7 @@ export interface GivenFlags {
 
 /** What a file may say: it may serve several commands, so these are the settings of them all. */
 const known = new Set<string>();
+const lists = new Set<string>();
 
 const parsers = new WeakMap<Settings, Parser<"sync", GivenFlags, unknown>>();
 
@@ -48,6 +49,7 @@ function makeParser(settings: Settings): Parser<"sync", GivenFlags, unknown> {
   const general: Record<string, FlagParser> = {};
   for (const [name, setting] of Object.entries(settings)) {
     known.add(keyOf(setting));
+    if (setting.repeatable) lists.add(keyOf(setting));
     (name in GENERAL ? general : own)[name] = flagOf(setting);
   }
   const file = settingValue({ metavar: "FILE", schema: text });
@@ -91,6 +93,9 @@ function flagOf(setting: Setting): Parser<"sync", string | undefined, unknown> {
   const [first, ...others] = setting.flags;
   const value = settingValue(setting);
   const parser = option(first, value, { description });
+  if (setting.repeatable) {
+    return map(multiple(parser), (given) => given.length > 0 ? given.join(",") : undefined);
+  }
   const [other, ...more] = others;
   if (other === undefined) return optional(parser);
   return optional(or(parser, option(other, ...more, value, { hidden: "doc" })));
@@ -134,7 +139,7 @@ export function load<S extends Settings>(
 
 /** Where the values of a command's settings are looked for. */
 export function sourcesOf({ config, ...flags }: GivenFlags, { env }: CommandContext): Sources {
-  return { flags, env, file: config ?? (env[CONFIG_VARIABLE] || undefined), known };
+  return { flags, env, file: config ?? (env[CONFIG_VARIABLE] || undefined), known, lists };
 }
 
 function tellWhatWaits(settings: Settings, { values }: Loaded<Settings>, again: Loaded<Settings>) {

@@ -4,13 +4,16 @@ import { message } from "@optique/core/message";
 import { map, optional } from "@optique/core/modifiers";
 import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
+import type { AuditOptions } from "../channel/audit.ts";
 import { readEnrolment } from "../config/auth.ts";
 import { stateDirectory } from "../config/directories.ts";
 import { gatewaySettings } from "../config/gateway.ts";
+import type { Values } from "../config/setting.ts";
 import { httpFetch } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { COMMAND_USAGE, examples } from "./help.ts";
+import { policyCommand } from "./policy.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 
 const start = map(
@@ -26,15 +29,18 @@ const start = map(
 /** `sallyport gateway …` */
 export const gatewayCommand = command(
   "gateway",
-  or(command("start", start, {
-    usageLine: usageOf("NAME"),
-    brief: message`Run a gateway: dial out to a relay and serve private targets through it.`,
-    footer: examples(
-      "sallyport gateway start edge-1 --token @/etc/sallyport/token",
-      "sallyport gateway start edge-1 --enroll-method token --token @token --domain https://a.example",
-      "sallyport gateway start --config /etc/sallyport/gateway.yaml",
-    ),
-  })),
+  or(
+    command("start", start, {
+      usageLine: usageOf("NAME"),
+      brief: message`Run a gateway: dial out to a relay and serve private targets through it.`,
+      footer: examples(
+        "sallyport gateway start edge-1 --token @/etc/sallyport/token",
+        "sallyport gateway start edge-1 --enroll-method token --token @token --domain https://a.example",
+        "sallyport gateway start --config /etc/sallyport/gateway.yaml",
+      ),
+    }),
+    policyCommand,
+  ),
   { usageLine: COMMAND_USAGE, brief: message`The agent behind the firewall.` },
 );
 
@@ -67,7 +73,15 @@ async function startCommand(
     idleTimeout: values.idleTimeout,
     maxChannels: values.maxChannels,
     drainTimeout: values.drainTimeout,
+    policy: { allow: values.allow ?? [], deny: values.deny ?? [] },
+    audit: auditOf(values),
   }, context.signal);
   await notifyWhile(finished, { state, received, keepalive, env: context.env });
   return EXIT.ok;
+}
+
+function auditOf(
+  { auditFile: path, auditSize: size, auditKeep: keep }: Values<typeof gatewaySettings>,
+): AuditOptions | undefined {
+  return path === undefined ? undefined : { path, size, keep };
 }

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import * as z from "zod";
 import { SallyportError } from "../errors.ts";
 
-/** Every key is a text as it stands, whatever it was in the file. */
+/** Every key is a text as it stands, whatever it was in the file; of a list, with commas in between. */
 export type FileTexts = Record<string, string>;
 
 /** An editor finds the schema with it; it is no setting. */
@@ -12,6 +12,13 @@ const SCHEMA_KEY = "$schema";
 
 type ParseYaml = typeof import("./yaml.ts").parseYaml;
 let parseYaml: ParseYaml | undefined;
+
+/** What a file may say. */
+export interface FileKeys {
+  known: ReadonlySet<string>;
+  /** Those of them that may be lists. */
+  lists: ReadonlySet<string>;
+}
 
 /** Loads what reading `path` takes, which is much for YAML and nothing for JSON. */
 export async function prepareFor(path: string | undefined): Promise<void> {
@@ -26,7 +33,7 @@ function isYaml(path: string): boolean {
  * Reads the file at `path`. Throws `file` if it cannot be read and `config` if it is not what it should
  * be; neither quotes it, as it may hold secrets.
  */
-export function readConfigFile(path: string, known: ReadonlySet<string>): FileTexts {
+export function readConfigFile(path: string, { known, lists }: FileKeys): FileTexts {
   const content = read(path);
   const given = isYaml(path) ? parseAsYaml(content, path) : parseJson(content, path);
   const parsed = fileSchema.safeParse(given);
@@ -38,12 +45,19 @@ export function readConfigFile(path: string, known: ReadonlySet<string>): FileTe
   const { [SCHEMA_KEY]: _, ...settings } = parsed.data;
   const unknown = Object.keys(settings).find((key) => !known.has(key));
   if (unknown !== undefined) throw unknownKey(unknown, path, known);
+  const list = Object.keys(settings).find((key) => Array.isArray(settings[key]) && !lists.has(key));
+  if (list !== undefined) {
+    throw new SallyportError("config", `configuration ${path}: "${list}" is no list`);
+  }
   return Object.fromEntries(
     Object.entries(settings).map(([key, value]) => [key, String(value)]),
   );
 }
 
-const fileSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
+const fileSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]),
+);
 
 function read(path: string): string {
   try {

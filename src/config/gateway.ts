@@ -1,5 +1,4 @@
 /** Settings of `sallyport gateway start`, named as the Infisical CLI names them. */
-import { DEFAULT_HEALTH_LISTEN } from "../health/address.ts";
 import {
   caFileSetting,
   commonSettings,
@@ -8,6 +7,7 @@ import {
   enrolmentSettings,
   logFileSettings,
 } from "./common.ts";
+import { auditSettings, healthListenSetting, policySettings } from "./policy.ts";
 import { type Settings, span, text, whole } from "./setting.ts";
 
 /** Of a gateway. */
@@ -30,15 +30,7 @@ export const gatewaySettings = {
     schema: text,
     defaultHelp: "the nearest healthy one",
   },
-  healthListen: {
-    flags: ["--health-listen"],
-    env: ["SALLYPORT_HEALTH_LISTEN"],
-    metavar: "ADDRESS",
-    help: "Where its status page, /readyz, /status and /metrics are served: host:port, " +
-      "unix:/path, or off.",
-    schema: text,
-    default: DEFAULT_HEALTH_LISTEN,
-  },
+  healthListen: healthListenSetting,
   keepaliveInterval: {
     flags: ["--keepalive-interval"],
     env: ["SALLYPORT_KEEPALIVE_INTERVAL"],
@@ -80,6 +72,8 @@ export const gatewaySettings = {
     default: "2048",
   },
   drainTimeout: drainSetting("gateway"),
+  ...policySettings,
+  ...auditSettings,
   ...logFileSettings,
   ...commonSettings,
 } satisfies Settings;

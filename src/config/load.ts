@@ -15,6 +15,8 @@ export interface Sources {
   file?: string;
   /** Keys that the file may have, for other commands than this one. @default none */
   known?: ReadonlySet<string>;
+  /** Those of them that may be lists. @default none */
+  lists?: ReadonlySet<string>;
 }
 
 /** Values and where each came from: a flag, a variable, a file, or "default". */
@@ -75,9 +77,16 @@ export function explainSettings(
   return { shown, unused: Object.keys(file).filter((key) => !keys.has(key)) };
 }
 
-function fileOf(settings: Settings, { file, known = new Set() }: Sources): FileTexts {
+function fileOf(
+  settings: Settings,
+  { file, known = new Set(), lists = new Set() }: Sources,
+): FileTexts {
   if (file === undefined) return {};
-  return readConfigFile(file, new Set([...Object.values(settings).map(keyOf), ...known]));
+  const own = Object.values(settings);
+  return readConfigFile(file, {
+    known: new Set([...own.map(keyOf), ...known]),
+    lists: new Set([...own.filter(({ repeatable }) => repeatable).map(keyOf), ...lists]),
+  });
 }
 
 interface Found {

@@ -2,7 +2,9 @@
 import { type FileType, fileTypeOf, keyOf, type Setting, type Settings } from "./setting.ts";
 
 /** One key of the schema. */
-interface Property extends FileType {
+interface Property extends Omit<FileType, "type"> {
+  type: FileType["type"] | readonly ["string", "array"];
+  items?: { type: "string" };
   description: string;
   default?: string | number;
   writeOnly?: true;
@@ -46,10 +48,13 @@ function propertyOf(users: Map<string, Setting>): Property | { anyOf: Property[]
   return properties.length === 1 ? properties[0]! : { anyOf: properties };
 }
 
-function describe({ schema, help, env = [], default: fallback, secret }: Setting): Property {
+function describe(
+  { schema, help, env = [], default: fallback, secret, repeatable }: Setting,
+): Property {
   const type = fileTypeOf(schema);
   return {
     ...type,
+    ...(repeatable && { type: ["string", "array"] as const, items: { type: "string" } as const }),
     description: env.length > 0 ? `${help} [${env.join(", ")}]` : help,
     ...(fallback !== undefined && { default: type.type === "integer" ? +fallback : fallback }),
     ...(secret && { writeOnly: true }),

@@ -27,6 +27,8 @@ export interface Setting<T = unknown> {
   presence?: boolean;
   /** Its value is never shown. */
   secret?: boolean;
+  /** May be given several times; in a file it may be a list. Its text has commas in between then. */
+  repeatable?: boolean;
 }
 
 /** The name under which a configuration file has it. */

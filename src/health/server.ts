@@ -16,6 +16,8 @@ const SETTING = "--health-listen";
 export interface HealthServer {
   /** `host:port`, with the real port where 0 was asked for; or `unix:/path`. */
   address: string;
+  /** The address and the real port that it listens on in the end; undefined for a UNIX socket. */
+  bound: ListenAddress | undefined;
   /** Stops listening and ends open connections. */
   close(): Promise<void>;
 }
@@ -37,9 +39,10 @@ export async function serveHealth(
   const app = healthApp({ state, history, address: asked, now });
   const answer = (request: Request) => app.fetch(request);
   try {
-    const { address, finished } = await open(asked, answer, stop.signal);
+    const { address, bound, finished } = await open(asked, answer, stop.signal);
     return {
       address,
+      bound,
       async close() {
         history.close();
         stop.abort();
@@ -54,6 +57,7 @@ export async function serveHealth(
 
 interface Listening {
   address: string;
+  bound?: ListenAddress;
   /** Resolves when nothing is left of it. */
   finished: Promise<void>;
 }
@@ -75,7 +79,8 @@ async function open(
   const server = serveOn(asked, options, answer);
   const address = formatAddress({ host: asked.host || "0.0.0.0", port: server.addr.port });
   log.info("health on http://{address}/", { address });
-  return { address, finished: server.finished };
+  const bound = { host: server.addr.hostname, port: server.addr.port };
+  return { address, bound, finished: server.finished };
 }
 
 function serveOn(

@@ -1,4 +1,6 @@
 /** `sallyport gateway start`: puts the parts together and owns them until the end. */
+import { AuditFile, type AuditOptions } from "../channel/audit.ts";
+import { OPEN_POLICY, type TargetPolicy } from "../channel/policy.ts";
 import { ChannelServer } from "../channel/server.ts";
 import process from "node:process";
 import { type Dial, dialer } from "../egress/dial.ts";
@@ -9,7 +11,7 @@ import { type Auth, authorisedApi } from "../enroll/credentials.ts";
 import { StateFile } from "../enroll/state.ts";
 import { asSallyportError, SallyportError } from "../errors.ts";
 import type { KubernetesFiles } from "../forward/kubernetes.ts";
-import { serveHealth } from "../health/server.ts";
+import { type HealthServer, serveHealth } from "../health/server.ts";
 import { logger } from "../log.ts";
 import type { SshSession } from "../ssh/client.ts";
 import type { Keepalive } from "../ssh/session.ts";
@@ -53,6 +55,10 @@ export interface GatewayOptions {
   drainTimeout?: number;
   backoff?: BackoffOptions;
   kubernetes?: KubernetesFiles;
+  /** Which targets may be reached. @default all but those that never may without a word */
+  policy?: Pick<TargetPolicy, "allow" | "deny">;
+  /** Where it is written down who reached what. @default nowhere */
+  audit?: AuditOptions;
   /** To targets. @default egress/dial.ts */
   dialTarget?: Dial;
   /** To relays. @default through the proxy that the environment names, if any */
@@ -96,8 +102,10 @@ export async function startGateway(
     fetch: options.fetch,
     signal: ends,
   });
-  const health = await serveHealth(state, options.healthListen, clock.now);
-  const rotation = openRotation(options, api, state);
+  const audit = options.audit && new AuditFile(options.audit);
+  const health = await openHealth(options, state, audit);
+  const policy = { ...OPEN_POLICY, ...options.policy, health: health?.bound };
+  const rotation = openRotation(options, { api, state, policy, audit });
   let newest: SshSession | undefined;
   state.measureBy({ channels: () => rotation.counts, latency: () => newest?.latency });
   const onSession = (session: SshSession) => newest = session;
@@ -106,12 +114,26 @@ export async function startGateway(
       over.abort();
       await rotation.close();
       await health?.close();
+      audit?.close();
     },
   );
   // Whoever awaits it still gets the error; nobody awaiting it yet is no reason to crash.
   finished.catch(() => {});
   const received = () => newest?.traffic.received ?? 0;
   return { state, finished, healthAddress: health?.address, received };
+}
+
+async function openHealth(
+  { healthListen, clock = systemClock }: GatewayOptions,
+  state: LinkState,
+  audit: AuditFile | undefined,
+): Promise<HealthServer | undefined> {
+  try {
+    return await serveHealth(state, healthListen, clock.now);
+  } catch (error) {
+    audit?.close();
+    throw error;
+  }
 }
 
 function relayDialer({ dialRelay }: GatewayOptions): Dial {
@@ -179,7 +201,17 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
   }
 }
 
-function openRotation(options: GatewayOptions, api: RegistrationApi, state: LinkState): Rotation {
+interface ChannelParts {
+  api: RegistrationApi;
+  state: LinkState;
+  policy: TargetPolicy;
+  audit: AuditFile | undefined;
+}
+
+function openRotation(
+  options: GatewayOptions,
+  { api, state, policy, audit }: ChannelParts,
+): Rotation {
   const { name, auth, relayName, clock = systemClock } = options;
   return new Rotation({
     register: registrar({
@@ -197,6 +229,8 @@ function openRotation(options: GatewayOptions, api: RegistrationApi, state: Link
         connectTimeout: options.targetTimeout,
         idleTimeout: options.idleTimeout,
         kubernetes: options.kubernetes,
+        policy,
+        audit,
       }),
     state,
     clock,

@@ -196,6 +196,7 @@ Deno.test("a client without a protocol never reaches a mode", async () => {
     open: 0,
     served: 0,
     failed: 1,
+    refused: 0,
     bytesIn: 0,
     bytesOut: 0,
   });
