@@ -18,6 +18,8 @@ export const EXIT = {
   unavailable: 5,
   /** This host refuses what is needed: a port in use, a file that cannot be read or written. */
   host: 6,
+  /** The platform has revoked this gateway, or the identity that speaks for it. */
+  revoked: 7,
   /** Ended by a second signal before the drain was over. */
   interrupted: 130,
 } as const;
@@ -37,6 +39,7 @@ const CODES = {
   "api-rejected": [EXIT.usage, false],
   "api-not-found": [EXIT.usage, false],
   "credentials-refused": [EXIT.credentials, false],
+  "revoked": [EXIT.revoked, false],
   // certificates
   "certificate-malformed": [EXIT.untrusted, false],
   "certificate-type": [EXIT.untrusted, false],

@@ -20,6 +20,8 @@ const TLS_PORT = 8443;
 
 /** Most relays that a platform may list. */
 const MAX_RELAYS = 4096;
+/** Most gateways, and identities, that a platform may list as revoked. */
+const MAX_REVOCATIONS = 50_000;
 /** Most faults of one answer that are named. */
 const MAX_FAULTS = 5;
 
@@ -70,6 +72,14 @@ const connection = z.object({
     serverCertificateChain: pem,
   }),
 });
+
+const revocations = z.object({
+  gateways: z.array(z.string()).max(MAX_REVOCATIONS),
+  identities: z.array(z.string()).max(MAX_REVOCATIONS),
+});
+
+/** Ids of gateways and identities that were cut off. */
+export type Revocations = z.infer<typeof revocations>;
 
 /** Answer to a login or a renewal; times in seconds. */
 export type Login = z.infer<typeof login>;
@@ -232,6 +242,11 @@ export class PlatformApi {
     signal?: AbortSignal,
   ): Promise<Connection> {
     return this.#call("POST", "/v1/sallyport/connections", connection, { body, signal });
+  }
+
+  /** Who is to be cut off before their certificates end; the embedded platform alone tells. */
+  revocations(signal?: AbortSignal): Promise<Revocations> {
+    return this.#call("GET", "/v1/sallyport/revocations", revocations, { signal });
   }
 
   async #call<T>(

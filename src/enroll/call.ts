@@ -160,6 +160,11 @@ function statusError(response: Response, text: string, call: string): SallyportE
   switch (status) {
     case 401:
     case 403:
+      if (saysRevoked(text)) {
+        return new SallyportError("revoked", message, {
+          hint: "it does not come back by itself: the platform's owner has cut it off",
+        });
+      }
       return new SallyportError("credentials-refused", message, {
         hint: status === 401
           ? "the token or secret is wrong, expired or revoked: get a new one from the platform"
@@ -178,6 +183,15 @@ function statusError(response: Response, text: string, call: string): SallyportE
   return new SallyportError("api-rejected", message, {
     hint: "the platform understood the call and does not want it as it is",
   });
+}
+
+/** The embedded platform's way to tell who was cut off from who has a wrong token. */
+function saysRevoked(text: string): boolean {
+  try {
+    return (JSON.parse(text) as { error?: unknown } | null)?.error === "Revoked";
+  } catch {
+    return false;
+  }
 }
 
 /** The platform's own words in an error answer, on one line; "" if it has none. */

@@ -5,6 +5,7 @@ import { type Identity, identityById, type Role } from "./identities.ts";
 import type { Issuer } from "./issue.ts";
 import { Refusal } from "./refusal.ts";
 import { type Relay, relayById } from "./relays.ts";
+import { demandUnrevoked } from "./revocation.ts";
 import type { Store } from "./store.ts";
 import { readToken } from "./tokens.ts";
 
@@ -30,7 +31,10 @@ export interface PlatformEnv {
   Variables: { caller: Caller };
 }
 
-/** Lets callers of the given kinds through. 401 for whoever cannot be told, 403 for all others. */
+/**
+ * Lets callers of the given kinds through. 401 for whoever cannot be told, 403 for all others, and for
+ * those who were revoked.
+ */
 export function permit({ store }: Services, ...access: Access[]): MiddlewareHandler<PlatformEnv> {
   return async (context, next) => {
     const header = context.req.header("authorization") ?? "";
@@ -49,11 +53,17 @@ function authenticate(store: Store, text: string | undefined): Caller {
   if (token?.kind === "instance") return { kind: "instance" };
   if (token?.kind === "identity" && token.identity) {
     const identity = identityById(store, token.identity);
-    if (identity) return { kind: "identity", identity };
+    if (identity) {
+      demandUnrevoked("identity", identity);
+      return { kind: "identity", identity };
+    }
   }
   if (token?.kind === "gateway" && token.gateway) {
     const gateway = gatewayById(store, token.gateway);
-    if (gateway) return { kind: "gateway", gateway };
+    if (gateway) {
+      demandUnrevoked("gateway", gateway);
+      return { kind: "gateway", gateway };
+    }
   }
   if (token?.kind === "relay" && token.relay) {
     const relay = relayById(store, token.relay);

@@ -3,14 +3,23 @@
  * `sallyport platform start` runs on it in another process, which sees every change at once.
  */
 import { checked, host as hostSchema, name as nameSchema, port as portSchema } from "./names.ts";
-import { type Gateway, listGateways, prepareGateway } from "./gateways.ts";
-import { createIdentity, findIdentity, listIdentities, type Role, ROLES } from "./identities.ts";
+import { findGateway, type Gateway, listGateways, prepareGateway } from "./gateways.ts";
+import {
+  createIdentity,
+  findIdentity,
+  type Identity,
+  listIdentities,
+  type Role,
+  ROLES,
+  rotateSecret,
+} from "./identities.ts";
 import type { KeyType } from "./keys.ts";
 import { createOrganisation, findOrganisation, listOrganisations } from "./organisations.ts";
 import { Refusal } from "./refusal.ts";
 import { listRelays, placeRelay, prepareRelay, type Relay } from "./relays.ts";
+import { demandUnrevoked, freeName, revokeGateway, revokeIdentity } from "./revocation.ts";
 import { Store } from "./store.ts";
-import { createToken } from "./tokens.ts";
+import { createToken, endTokens } from "./tokens.ts";
 
 export { initPlatform } from "./init.ts";
 export type { Role } from "./identities.ts";
@@ -85,15 +94,55 @@ export class PlatformAdmin {
 
   /**
    * A bearer token for an identity, for those who do not log in with universal auth.
-   * @param request ttl in ms; without it the token does not expire
+   * @param request ttl in ms; without it the token does not expire. With `grace` (ms) the identity's
+   *   other tokens end after that time
    */
   createIdentityToken(
-    { identity, ttl, organisation }: { identity: string; ttl?: number; organisation?: string },
+    { identity, ttl, organisation, grace }: {
+      identity: string;
+      ttl?: number;
+      organisation?: string;
+      grace?: number;
+    },
   ): { token: string; expires?: Date } {
     const of = organisation === undefined ? undefined : findOrganisation(this.#store, organisation);
-    const { id } = findIdentity(this.#store, identity, of?.id);
+    const found = findIdentity(this.#store, identity, of?.id);
+    const { id } = found;
+    demandUnrevoked("identity", found);
     if (ttl !== undefined) checkTtl(ttl);
-    return createToken(this.#store, { kind: "identity", identity: id, life: ttl });
+    return this.#store.transaction(() => {
+      if (grace !== undefined) endTokens(this.#store, id, grace);
+      return createToken(this.#store, { kind: "identity", identity: id, life: ttl });
+    });
+  }
+
+  /** Another client secret for an identity; the one before holds no more. Shown this once. */
+  rotateIdentity(
+    { identity, organisation }: { identity: string; organisation?: string },
+  ): { clientId: string; clientSecret: string } {
+    const found = this.#identity(identity, organisation);
+    demandUnrevoked("identity", found);
+    return { clientId: found.clientId, clientSecret: rotateSecret(this.#store, found.id) };
+  }
+
+  /** Cuts an identity off, and the gateways that it registered. Gives the names of these. */
+  revokeIdentity(
+    { identity, organisation }: { identity: string; organisation?: string },
+  ): { gateways: string[] } {
+    const { id } = this.#identity(identity, organisation);
+    return { gateways: revokeIdentity(this.#store, id).map(({ name }) => name) };
+  }
+
+  /** Cuts a gateway off. Gives false if it was already. */
+  revokeGateway({ gateway, organisation }: { gateway: string; organisation?: string }): boolean {
+    return revokeGateway(this.#store, this.#gateway(gateway, organisation).id);
+  }
+
+  /** Lets a new gateway come under the name of a revoked one, which stays cut off itself. */
+  readmitGateway({ gateway, organisation }: { gateway: string; organisation?: string }): void {
+    const found = this.#gateway(gateway, organisation);
+    if (found.revokedAt === null) throw new Refusal(409, `the gateway "${gateway}" is not revoked`);
+    freeName(this.#store, found);
   }
 
   /**
@@ -111,7 +160,9 @@ export class PlatformAdmin {
     checkTtl(ttl);
     const { id } = findOrganisation(this.#store, organisation);
     return this.#store.transaction(() => {
-      const gateway = prepareGateway(this.#store, id, name).id;
+      const prepared = prepareGateway(this.#store, id, name);
+      demandUnrevoked("gateway", prepared);
+      const gateway = prepared.id;
       return withExpiry(
         createToken(this.#store, { kind: "gateway-enrolment", gateway, life: ttl }),
       );
@@ -173,6 +224,15 @@ export class PlatformAdmin {
 
   close(): void {
     this.#store.close();
+  }
+
+  #identity(nameOrId: string, organisation: string | undefined): Identity {
+    const of = organisation === undefined ? undefined : findOrganisation(this.#store, organisation);
+    return findIdentity(this.#store, nameOrId, of?.id);
+  }
+
+  #gateway(nameOrId: string, organisation: string | undefined): Gateway {
+    return findGateway(this.#store, findOrganisation(this.#store, organisation).id, nameOrId);
   }
 
   #organisationNames(): Map<string, string> {

@@ -12,6 +12,7 @@ import { addConnectionRoutes } from "./routes/connections.ts";
 import { addGatewayRoutes } from "./routes/gateways.ts";
 import { addRelayRoutes } from "./routes/relays.ts";
 import { addRelayEnrolmentRoutes } from "./routes/relay_enrolment.ts";
+import { addRevocationRoutes } from "./routes/revocations.ts";
 
 const log = logger("platform");
 
@@ -38,8 +39,8 @@ export function platformApp(services: Services): PlatformApp {
   });
   app.use(limitBody(MAX_BODY));
   app.onError((error, context) => {
-    const { status, message } = toAnswer(error, refusals);
-    return context.json(errorBody(status, message), status as 400);
+    const { status, message, name } = toAnswer(error, refusals);
+    return context.json(errorBody(status, message, name), status as 400);
   });
   app.notFound((context) => {
     const { method, path } = context.req;
@@ -54,6 +55,7 @@ export function platformApp(services: Services): PlatformApp {
   addRelayRoutes(app, services);
   addRelayEnrolmentRoutes(app, services);
   addConnectionRoutes(app, services);
+  addRevocationRoutes(app, services);
   app.doc31("/api/docs/json", {
     openapi: "3.1.0",
     info: { title: "sallyport: embedded platform", version: VERSION },
@@ -63,11 +65,14 @@ export function platformApp(services: Services): PlatformApp {
 }
 
 /** Only what was refused on purpose is told to the caller; the rest is for our log. */
-function toAnswer(error: unknown, refusals: FoldedLog): { status: number; message: string } {
+function toAnswer(
+  error: unknown,
+  refusals: FoldedLog,
+): { status: number; message: string; name?: string } {
   if (error instanceof Refusal) {
     const { status, message } = error;
     refusals.tell("info", "refused with {status}: {message}", { status, message });
-    return { status, message };
+    return { status, message, name: error.error };
   }
   if (error instanceof HTTPException && error.status < 500) {
     return { status: error.status, message: error.message || "the request cannot be read" };

@@ -15,6 +15,7 @@ export interface Gateway {
   heartbeat: Date | null;
   createdAt: Date;
   updatedAt: Date;
+  revokedAt: Date | null;
 }
 
 /** All gateways, the oldest first. */
@@ -87,7 +88,11 @@ export function beatGateways(
   const now = store.now().getTime();
   return "gateway" in whose
     ? store.run("UPDATE gateway SET heartbeat = ? WHERE id = ?", now, whose.gateway)
-    : store.run("UPDATE gateway SET heartbeat = ? WHERE identity_id = ?", now, whose.identity);
+    : store.run(
+      "UPDATE gateway SET heartbeat = ? WHERE identity_id = ? AND revoked_at IS NULL",
+      now,
+      whose.identity,
+    );
 }
 
 function byName(store: Store, organisation: string, name: string): Row | undefined {
@@ -105,7 +110,7 @@ function insertGateway(
   const id = randomUUID();
   const now = store.now().getTime();
   store.run(
-    "INSERT INTO gateway VALUES (?, ?, ?, NULL, ?, NULL, ?, ?)",
+    "INSERT INTO gateway VALUES (?, ?, ?, NULL, ?, NULL, ?, ?, NULL)",
     id,
     organisation,
     identity,
@@ -126,5 +131,6 @@ function readGateway(row: Row): Gateway {
     heartbeat: row.heartbeat === null ? null : new Date(Number(row.heartbeat)),
     createdAt: new Date(Number(row.created_at)),
     updatedAt: new Date(Number(row.updated_at)),
+    revokedAt: row.revoked_at === null ? null : new Date(Number(row.revoked_at)),
   };
 }

@@ -18,6 +18,7 @@ export interface Identity {
   clientId: string;
   roles: Role[];
   createdAt: Date;
+  revokedAt: Date | null;
 }
 
 /** Makes an identity; its secret is not kept and shown this once. */
@@ -34,7 +35,7 @@ export function createIdentity(
       throw new Refusal(409, `there is an identity "${name}" already`);
     }
     store.run(
-      "INSERT INTO identity VALUES (?, ?, ?, ?, ?, ?)",
+      "INSERT INTO identity VALUES (?, ?, ?, ?, ?, ?, NULL)",
       id,
       organisation,
       name,
@@ -72,7 +73,16 @@ export function findIdentity(store: Store, idOrName: string, organisation?: stri
   );
   if (found.length === 1) return found[0]!;
   if (found.length === 0) throw new Refusal(404, `there is no identity "${idOrName}"`);
-  throw new Refusal(400, `several organisations have an identity "${idOrName}"`, "give its id");
+  throw new Refusal(400, `several organisations have an identity "${idOrName}"`, {
+    hint: "give its id",
+  });
+}
+
+/** Gives an identity another secret; the one before holds no more. */
+export function rotateSecret(store: Store, id: string): string {
+  const clientSecret = newSecret();
+  store.run("UPDATE identity SET secret_hash = ? WHERE id = ?", hashSecret(clientSecret), id);
+  return clientSecret;
 }
 
 /** The identity that a client id and secret belong to, if they do. */
@@ -93,5 +103,6 @@ function readIdentity(row: Row): Identity {
     clientId: String(row.client_id),
     roles: row.roles === null ? [] : String(row.roles).split(",") as Role[],
     createdAt: new Date(Number(row.created_at)),
+    revokedAt: row.revoked_at === null ? null : new Date(Number(row.revoked_at)),
   };
 }

@@ -161,7 +161,8 @@ export async function issueConnection(
       keyType,
       usage: "client",
       life,
-      json: { [OID.gateway]: { name: gateway.name } },
+      // The actor's id alone: the relay cuts off by it who is revoked.
+      json: { [OID.gateway]: { name: gateway.name }, [OID.actor]: { id: identity.id } },
     }),
     x509Pair(issuer, authorities.x509(organisation.id, "gateway-client"), {
       subject: [["O", organisation.id], ["OU", "gateway-client"], ["CN", `user:${identity.id}`]],

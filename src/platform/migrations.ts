@@ -86,6 +86,11 @@ const STEPS = [
   ) STRICT;
   CREATE INDEX token_expiry ON token (expires_at);
   `,
+  `
+  -- NULL: not revoked.
+  ALTER TABLE identity ADD COLUMN revoked_at INTEGER;
+  ALTER TABLE gateway ADD COLUMN revoked_at INTEGER;
+  `,
 ];
 
 /** Brings a database to the schema of this program. Throws `platform-store` if it is a newer one's. */

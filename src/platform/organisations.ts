@@ -56,7 +56,7 @@ export function findOrganisation(store: Store, idOrName?: string): Organisation 
   if (idOrName === undefined) {
     if (all.length === 1) return all[0]!;
     const names = all.map(({ name }) => name).join(", ");
-    throw new Refusal(400, "there are several organisations", `say which: ${names}`);
+    throw new Refusal(400, "there are several organisations", { hint: `say which: ${names}` });
   }
   const found = all.find(({ id, name }) => id === idOrName || name === idOrName);
   if (!found) throw new Refusal(404, `there is no organisation "${idOrName}"`);

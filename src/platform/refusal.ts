@@ -18,10 +18,17 @@ export type RefusalStatus = keyof typeof REFUSAL_NAMES;
 /** A call that is refused because of who asks or what is asked. Its message is shown to the caller. */
 export class Refusal extends SallyportError {
   readonly status: RefusalStatus;
+  /** Goes into the answer instead of the status's own name. */
+  readonly error: string | undefined;
 
-  constructor(status: RefusalStatus, message: string, hint?: string) {
+  constructor(
+    status: RefusalStatus,
+    message: string,
+    { hint, error }: { hint?: string; error?: string } = {},
+  ) {
     super("platform-request", message, { hint });
     this.status = status;
+    this.error = error;
   }
 }
 

@@ -115,6 +115,16 @@ export function revokeOwnTokens(
   }
 }
 
+/** Ends the tokens of an identity that were made before, `grace` ms from now at the latest. */
+export function endTokens(store: Store, identity: string, grace: number): void {
+  const end = store.now().getTime() + grace;
+  store.run(
+    "UPDATE token SET expires_at = ?1, renewable_until = min(renewable_until, ?1) WHERE kind = 'identity' AND identity_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)",
+    end,
+    identity,
+  );
+}
+
 function toToken(row: Row): Token {
   const text = (value: unknown) => value === null ? null : String(value);
   const number = (value: unknown) => value === null ? null : Number(value);

@@ -116,6 +116,7 @@ Deno.test("the OpenAPI document names every call of the protocol", async () => {
     .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
   assert.deepEqual(calls.sort(), [
     "get /api/v1/relays",
+    "get /api/v1/sallyport/revocations",
     "post /api/v1/auth/token/renew",
     "post /api/v1/auth/universal-auth/login",
     "post /api/v1/relays/heartbeat-instance-relay",

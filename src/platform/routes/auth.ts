@@ -2,8 +2,9 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Services } from "../access.ts";
 import type { PlatformApp } from "../app.ts";
-import { identityByLogin } from "../identities.ts";
+import { identityById, identityByLogin } from "../identities.ts";
 import { Refusal } from "../refusal.ts";
+import { demandUnrevoked } from "../revocation.ts";
 import { createToken, prolongToken, readToken } from "../tokens.ts";
 import { answers, jsonBody } from "./schemas.ts";
 
@@ -41,6 +42,7 @@ export function addAuthRoutes(app: PlatformApp, { store }: Services): void {
     const identity = identityByLogin(store, context.req.valid("json"));
     // One answer for a wrong id and a wrong secret: nobody learns which ids there are.
     if (!identity) throw new Refusal(401, "invalid credentials");
+    demandUnrevoked("identity", identity);
     const { token } = createToken(store, {
       kind: "identity",
       identity: identity.id,
@@ -54,6 +56,8 @@ export function addAuthRoutes(app: PlatformApp, { store }: Services): void {
     const { accessToken } = context.req.valid("json");
     const token = readToken(store, accessToken);
     if (token?.kind !== "identity") throw new Refusal(401, "the token is unknown or has expired");
+    const identity = identityById(store, token.identity!);
+    if (identity) demandUnrevoked("identity", identity);
     const { renewableUntil, createdAt } = token;
     if (renewableUntil === null) throw new Refusal(400, "this token cannot be renewed");
     const now = store.now().getTime();

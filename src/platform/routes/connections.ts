@@ -7,6 +7,7 @@ import { issueConnection } from "../issue.ts";
 import { port, targetHost } from "../names.ts";
 import { organisationById } from "../organisations.ts";
 import { Refusal } from "../refusal.ts";
+import { demandUnrevoked } from "../revocation.ts";
 import { relaysFor } from "../relays.ts";
 import { answers, BEARER, jsonBody } from "./schemas.ts";
 
@@ -48,6 +49,7 @@ export function addConnectionRoutes(app: PlatformApp, services: Services): void 
     const { identity } = caller;
     const body = context.req.valid("json");
     const gateway = findGateway(store, identity.organisation, body.gateway);
+    demandUnrevoked("gateway", gateway);
     const relay = relaysFor(store, identity.organisation).find(({ id }) => id === gateway.relay);
     if (!relay) throw new Refusal(409, `the gateway "${gateway.name}" has not chosen a relay yet`);
     const organisation = organisationById(store, identity.organisation);

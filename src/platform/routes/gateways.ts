@@ -7,12 +7,15 @@ import {
   beatGateways,
   detachGateway,
   type Gateway,
+  gatewayById,
+  listGateways,
   registerGateway,
 } from "../gateways.ts";
 import { issueGateway } from "../issue.ts";
 import { name } from "../names.ts";
 import { Refusal } from "../refusal.ts";
 import { anyRelay, findRelay, type PlacedRelay, relaysFor } from "../relays.ts";
+import { demandUnrevoked } from "../revocation.ts";
 import { createToken, readToken, revokeOwnTokens, spendToken } from "../tokens.ts";
 import {
   acknowledgement,
@@ -48,6 +51,7 @@ export function addGatewayRoutes(app: PlatformApp, services: Services): void {
     const { name, relayName } = context.req.valid("json");
     const relay = findRelay(store, organisation, relayName);
     const gateway = registerGateway(store, { name, organisation, identity });
+    demandUnrevoked("gateway", gateway);
     return context.json(await register(gateway, relay), 200);
   });
 
@@ -63,6 +67,8 @@ export function addGatewayRoutes(app: PlatformApp, services: Services): void {
   app.openapi(enroll, (context) => {
     const oneTime = readToken(store, context.req.valid("json").token);
     const gateway = oneTime?.kind === "gateway-enrolment" ? oneTime.gateway : null;
+    const enrolling = gateway === null ? undefined : gatewayById(store, gateway);
+    if (enrolling) demandUnrevoked("gateway", enrolling);
     const accessToken = oneTime && gateway !== null && store.transaction(() => {
       if (!spendToken(store, oneTime)) return undefined;
       revokeOwnTokens(store, { gateway });
@@ -118,6 +124,10 @@ export function addGatewayRoutes(app: PlatformApp, services: Services): void {
       : caller.kind === "identity"
       ? beatGateways(store, { identity: caller.identity.id })
       : 0;
+    if (count === 0 && caller.kind === "identity") {
+      const last = listGateways(store).findLast((one) => one.identity === caller.identity.id);
+      if (last) demandUnrevoked("gateway", last);
+    }
     if (count === 0) throw new Refusal(404, "this identity has not registered a gateway");
     return context.json({ message: "Successfully triggered heartbeat" }, 200);
   });
