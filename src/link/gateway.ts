@@ -73,7 +73,8 @@ export interface RunningGateway {
   state: LinkState;
   /**
    * Resolves when the gateway has stopped because its signal was aborted; rejects if it cannot work
-   * at all (refused credentials, wrong names) before the tunnel was up for the first time.
+   * at all (refused credentials, wrong names) before the tunnel was up for the first time, and with
+   * `revoked` as soon as it hears that the platform has cut it off.
    */
   finished: Promise<void>;
   /** `host:port` or `unix:/path` of the health endpoint; undefined if it is off. */
@@ -163,13 +164,13 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
       now: clock.now(),
       signal: ends,
     });
-  const beside = [
-    background(rotation.keepFresh(ends), ends),
-    background(keepBeating({ api, state, clock }, ends), ends),
-  ];
+  // Whichever task learns of it first: a gateway that was cut off has nothing left to do.
+  const cutOff = new AbortController();
+  const beside = [rotation.keepFresh(ends), keepBeating({ api, state, clock }, ends)];
   if (options.relayName === undefined) {
-    beside.push(background(keepToPreferred({ rotation, state, clock, look }, ends), ends));
+    beside.push(keepToPreferred({ rotation, state, clock, look }, ends));
   }
+  const all = Promise.all(beside.map((task) => background(task, ends, cutOff)));
   try {
     await supervise({
       rotation,
@@ -191,13 +192,14 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
         onSession(session);
         return session;
       },
-    }, signal);
+    }, AbortSignal.any([signal, cutOff.signal]));
+    if (cutOff.signal.aborted) throw cutOff.signal.reason;
   } catch (error) {
     state.fault(asSallyportError(error), "down");
     throw error;
   } finally {
     over.abort();
-    await Promise.all(beside);
+    await all;
   }
 }
 
@@ -238,11 +240,18 @@ function openRotation(
 }
 
 /** What ends with the signal's reason has ended well; anything else must be heard of. */
-async function background(task: Promise<unknown>, signal: AbortSignal): Promise<void> {
+async function background(
+  task: Promise<unknown>,
+  signal: AbortSignal,
+  cutOff: AbortController,
+): Promise<void> {
   try {
     await task;
   } catch (error) {
-    if (!signal.aborted) log.error("{message}", { message: asSallyportError(error).message });
+    if (signal.aborted) return;
+    const failure = asSallyportError(error);
+    log.error("{message}", { message: failure.message });
+    if (failure.code === "revoked") cutOff.abort(failure);
   }
 }
 

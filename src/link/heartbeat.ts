@@ -24,7 +24,7 @@ export interface HeartbeatOptions {
   clock: Clock;
 }
 
-/** Sends heartbeats until `signal` aborts; rejects with its reason then, and never before. */
+/** Sends heartbeats until `signal` aborts; rejects with its reason then, or with `revoked`. */
 export async function keepBeating(options: HeartbeatOptions, signal: AbortSignal): Promise<never> {
   const { api, state, clock } = options;
   const folded = new FoldedLog(log, () => clock.now());
@@ -46,6 +46,7 @@ export async function keepBeating(options: HeartbeatOptions, signal: AbortSignal
       signal.throwIfAborted();
       const failure = asSallyportError(error);
       const { message, code, hint } = failure;
+      if (code === "revoked") throw failure;
       const growth = everTaken ? 2 ** Math.min(failures++, 16) : 1;
       wait = Math.max(
         Math.min(FIRST_HEARTBEAT_EVERY * growth, HEARTBEAT_EVERY),

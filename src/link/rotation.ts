@@ -90,8 +90,8 @@ export class Rotation {
       return await this.#renew({ avoid }, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (!newest || left <= 0) throw error;
       const { message, code, hint } = asSallyportError(error);
+      if (!newest || left <= 0 || code === "revoked") throw error;
       const text = "no new certificates, the old ones are tried once more: {message}";
       this.#folded.tell("warn", text, { message, code, hint });
       return newest;
@@ -103,7 +103,7 @@ export class Rotation {
     this.#stale = true;
   }
 
-  /** Renews in time, for as long as the gateway runs; ends when `signal` aborts. */
+  /** Renews in time, for as long as the gateway runs; ends when `signal` aborts, or with `revoked`. */
   async keepFresh(signal: AbortSignal): Promise<void> {
     const { clock, state, random = Math.random } = this.#options;
     await state.until(() => this.#newest !== undefined, signal);
@@ -120,6 +120,7 @@ export class Rotation {
         signal.throwIfAborted();
         const failure = asSallyportError(error);
         const { message, code, hint } = failure;
+        if (code === "revoked") throw failure;
         // The relay may have been removed: the next connect looks for another one.
         if (code === "api-not-found") this.discard();
         const retry = Math.round(RENEWAL_RETRY * (1 + random()));

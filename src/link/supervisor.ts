@@ -42,8 +42,8 @@ export interface SupervisorOptions {
 }
 
 /**
- * Keeps the link up until `signal` aborts; resolves then. Rejects only for an error that trying again
- * cannot help, before the link was up for the first time.
+ * Keeps the link up until `signal` aborts; resolves then. Rejects with `revoked`, and before the link
+ * was up for the first time with every other error that trying again cannot help.
  */
 export async function supervise(options: SupervisorOptions, signal: AbortSignal): Promise<void> {
   const { rotation, connect, backoff, state, clock } = options;
@@ -235,6 +235,7 @@ class Course {
   failed(error: SallyportError): void {
     const relay = this.#relay;
     const another = relay !== undefined && !this.#options.namedRelay;
+    if (error.code === "revoked") throw error;
     if (!this.#everUp && !error.retryable && !another) throw error;
     this.#note(error);
     this.#failures++;

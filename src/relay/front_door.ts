@@ -10,7 +10,7 @@ import {
   type Server as TlsServer,
   type TLSSocket,
 } from "node:tls";
-import { readX509 } from "../certificates/x509.ts";
+import { OID, readX509, type X509Facts } from "../certificates/x509.ts";
 import { acceptTls, TlsCarrier } from "../tls/carrier.ts";
 import { TlsStream } from "../tls/stream.ts";
 import { asSallyportError } from "../errors.ts";
@@ -21,6 +21,7 @@ import { logger } from "../log.ts";
 import type { Channel } from "../ssh/channel.ts";
 import { Lobby } from "./lobby.ts";
 import type { Registry } from "./registry.ts";
+import { RevocationList } from "./revocations.ts";
 
 const log = logger("relay");
 
@@ -45,6 +46,8 @@ export interface FrontDoorKeys {
 /** What a door needs. */
 export interface FrontDoorOptions {
   registry: Registry;
+  /** @default nobody is cut off */
+  revocations?: RevocationList;
   /** Time for a TLS handshake, ms. @default 5,000 */
   handshakeTimeout?: number;
   /** TLS handshakes at a time. @default 256 */
@@ -61,6 +64,9 @@ export class FrontDoor {
   readonly #serving = new Set<Promise<void>>();
   /** Who knocks at an open door knocks again and again. */
   readonly #folded = new FoldedLog(log, Date.now);
+  readonly #revocations: RevocationList;
+  /** Open streams, and whose they are as far as their certificates tell. */
+  readonly #streams = new Map<TlsStream, string | undefined>();
   #tls: TlsServer | undefined;
   /** Settles when the server, told to stop, has lost its last connection. */
   #closed: Promise<unknown> = Promise.resolve();
@@ -68,6 +74,7 @@ export class FrontDoor {
   constructor(options: FrontDoorOptions) {
     const { handshakeTimeout = HANDSHAKE_TIMEOUT, maxHandshakes = MAX_HANDSHAKES } = options;
     this.#registry = options.registry;
+    this.#revocations = options.revocations ?? new RevocationList();
     this.#lobby = new Lobby({ timeout: handshakeTimeout, most: maxHandshakes });
     this.server = createTcpServer(
       { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER },
@@ -93,6 +100,15 @@ export class FrontDoor {
       } as Parameters<typeof createTlsServer>[0],
     );
     this.#tls = tls;
+  }
+
+  /** Ends the streams of identities that were cut off. */
+  dropRevoked(): void {
+    for (const [stream, identity] of this.#streams) {
+      if (!this.#revocations.hasIdentity(identity)) continue;
+      log.warn("identity {identity} was revoked: its stream is ended", { identity });
+      stream.destroy();
+    }
   }
 
   /** Takes no more connections; `drained` resolves when the `open` streams have ended. */
@@ -160,9 +176,28 @@ export class FrontDoor {
   }
 
   async #serve(stream: TlsStream, certificate: Uint8Array, from: string): Promise<void> {
-    const { subject, serial } = readX509(certificate);
-    const gatewayId = subject.commonName ?? "";
+    const facts = readX509(certificate);
+    const gatewayId = facts.subject.commonName ?? "";
     if (gatewayId === NOBODY) return dismiss(stream);
+    const identity = identityIn(facts);
+    if (this.#revocations.hasIdentity(identity)) {
+      const text = "client at {from} not served: identity {identity} was revoked";
+      this.#folded.tell("warn", text, { from, identity, about: identity });
+      return dismiss(stream);
+    }
+    this.#streams.set(stream, identity);
+    try {
+      await this.#join(stream, { gatewayId, serial: facts.serial, from });
+    } finally {
+      this.#streams.delete(stream);
+    }
+  }
+
+  /** Joins a client's stream to the gateway that it asks for. */
+  async #join(
+    stream: TlsStream,
+    { gatewayId, serial, from }: { gatewayId: string; serial: string; from: string },
+  ): Promise<void> {
     const channel = await openChannel(gatewayId, this.#registry);
     if (!channel) {
       const text = "client at {from} asks for gateway {gatewayId}, which is not connected";
@@ -186,6 +221,16 @@ export class FrontDoor {
       const { message } = asSallyportError(error);
       log.info("channel {id} broke: {message}", { id, message });
     }
+  }
+}
+
+/** Who opened a stream: our own platform writes it into the certificate, Infisical's does not. */
+function identityIn({ extensions }: X509Facts): string | undefined {
+  try {
+    const { id } = JSON.parse(String(extensions.get(OID.actor) ?? "{}")) as { id?: unknown };
+    return typeof id === "string" ? id : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -20,6 +20,7 @@ import type { Keepalive } from "../ssh/session.ts";
 import { FrontDoor } from "./front_door.ts";
 import { Lobby } from "./lobby.ts";
 import { Registry } from "./registry.ts";
+import { keepInformed, RevocationList } from "./revocations.ts";
 import { parseRelayHost } from "./relay_host.ts";
 
 const log = logger("relay");
@@ -71,7 +72,10 @@ export interface RunningRelay {
   ssh: ListenAddress;
   tls: ListenAddress;
   registry: Registry;
-  /** Resolves when it has stopped and everything is closed, because its signal was aborted. */
+  /**
+   * Resolves when it has stopped and everything is closed, because its signal was aborted; rejects with
+   * `revoked` if it has stopped because the platform has cut its identity off.
+   */
   finished: Promise<void>;
 }
 
@@ -95,6 +99,9 @@ class Relay {
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
   readonly #registry = new Registry();
+  readonly #revocations = new RevocationList();
+  /** Aborts with the error that ends this relay from within. */
+  readonly #over = new AbortController();
   readonly #lobby: Lobby;
   /** Who knocks at an open door knocks again and again. */
   readonly #atDoor: FoldedLog;
@@ -108,7 +115,7 @@ class Relay {
     const { limits = {}, clock = systemClock } = options;
     this.#options = options;
     this.#clock = clock;
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#over.signal]);
     this.#lobby = new Lobby({
       timeout: limits.loginTimeout ?? LOGIN_TIMEOUT,
       most: limits.maxLogins ?? MAX_LOGINS,
@@ -118,7 +125,11 @@ class Relay {
       (socket) => this.#login(socket),
     );
     this.#atDoor = new FoldedLog(log, () => clock.now());
-    this.#door = new FrontDoor({ registry: this.#registry, ...limits });
+    this.#door = new FrontDoor({
+      registry: this.#registry,
+      revocations: this.#revocations,
+      ...limits,
+    });
   }
 
   async start(): Promise<RunningRelay> {
@@ -134,7 +145,10 @@ class Relay {
         ssh: ssh.port,
         tls: tls.port,
       });
-      return { ssh, tls, registry: this.#registry, finished: this.#run(due, register) };
+      const finished = this.#run(due, register);
+      // Whoever awaits it still gets the error; nobody awaiting it yet is no reason to crash.
+      finished.catch(() => {});
+      return { ssh, tls, registry: this.#registry, finished };
     } catch (error) {
       await this.#close();
       throw error;
@@ -143,11 +157,12 @@ class Relay {
 
   /** Keeps what the platform knows fresh until the signal aborts, then closes everything. */
   async #run(due: number, register: () => Promise<number>): Promise<void> {
-    await Promise.all([this.#keepRegistered(due, register), this.#keepBeating()]
-      .map((task) => task.catch((error) => this.#report(error))));
+    const tasks = [this.#keepRegistered(due, register), this.#keepBeating(), this.#keepInformed()];
+    await Promise.all(tasks.map((task) => task.catch((error) => this.#report(error))));
     await this.#drain();
     await this.#close();
     log.info("relay {name} has stopped", { name: this.#options.name });
+    if (this.#over.signal.aborted) throw this.#over.signal.reason;
   }
 
   #register(sshPort: number, tlsPort: number): Promise<RelayRegistration> {
@@ -182,12 +197,15 @@ class Relay {
       socket,
       keyId: `client-${this.#options.name}`,
       keepalive: this.#options.keepalive,
+      refusal: (gatewayId) => this.#revocations.refusal(gatewayId),
       onRefused: ({ code, message }) =>
         this.#atDoor.tell("warn", "gateway at {from} refused: {message}", { from, code, message }),
     }).then(
       (session) => {
         this.#lobby.leave(socket);
         this.#registry.add(session);
+        // The list may have come between the certificate and its signature.
+        this.#dropRevoked();
       },
       (error) => {
         const { code, message } = asSallyportError(error);
@@ -198,6 +216,29 @@ class Relay {
         });
       },
     );
+  }
+
+  /** Ends this relay if the platform has cut its own identity off. */
+  async #keepInformed(): Promise<void> {
+    const { api } = this.#options;
+    const onList = () => this.#dropRevoked();
+    try {
+      const options = { api, list: this.#revocations, clock: this.#clock, onList };
+      await keepInformed(options, this.#signal);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.#over.abort(error);
+      throw error;
+    }
+  }
+
+  #dropRevoked(): void {
+    for (const gatewayId of this.#registry.gatewayIds) {
+      if (!this.#revocations.hasGateway(gatewayId)) continue;
+      log.warn("gateway {gatewayId} was revoked: its session is dropped", { gatewayId });
+      this.#registry.drop(gatewayId);
+    }
+    this.#door.dropRevoked();
   }
 
   async #keepRegistered(due: number, register: () => Promise<number>): Promise<never> {

@@ -44,6 +44,8 @@ export interface AcceptSshOptions {
   algorithms?: Algorithms;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
+  /** Why a gateway must not come in although its certificate is good. @default it may */
+  refusal?(gatewayId: string): SallyportError | undefined;
   /** Told why a certificate was refused, for the log. */
   onRefused?(error: SallyportError): void;
 }
@@ -212,7 +214,7 @@ function admit(
   user: string,
   blob: Buffer,
   algorithm: string,
-  { userAuthority, keyId, now }: AcceptSshOptions,
+  { userAuthority, keyId, now, refusal }: AcceptSshOptions,
 ): SshCertificate {
   const certificate = parseSshCertificate(blob);
   if (!signatureFits(plainType(algorithm), plainType(certificate.keyType))) {
@@ -243,5 +245,7 @@ function admit(
       `certificate "${certificate.keyId}" is for another relay; this one is "${keyId}"`,
     );
   }
+  const refused = refusal?.(user);
+  if (refused) throw refused;
   return certificate;
 }

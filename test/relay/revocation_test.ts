@@ -1,0 +1,143 @@
+/** Revocation, from the platform's command to the session that is gone. */
+import assert from "node:assert/strict";
+import { SallyportError } from "../../src/errors.ts";
+import { keepInformed, RevocationList } from "../../src/relay/revocations.ts";
+import { captureLog } from "../captured_log.ts";
+import { target } from "../channel/served.ts";
+import { until, VirtualClock } from "../virtual_clock.ts";
+import { over, System } from "./system.ts";
+
+/** What is promised, ms. */
+const WITHIN = 10_000;
+
+function echoAt(host: string) {
+  return target(host, (socket) => void socket.pipe(socket));
+}
+
+Deno.test("a revoked gateway loses its session within ten seconds, comes in no more, and stops with the reason", async () => {
+  using log = captureLog("info");
+  await using echo = await echoAt("127.0.49.11");
+  await using system = await System.start("org");
+  const { platform, relay } = system;
+  const gateway = await system.gateway("edge");
+  const other = await system.gateway("other");
+  const client = platform.as("client", ["client"]);
+  const grantFor = (name: string) =>
+    client.openConnection({ gateway: name, targetHost: echo.host, targetPort: echo.port });
+  const grant = await grantFor("edge");
+  const stream = await system.stream(grant);
+  assert.equal(await system.echo(stream), "hello");
+  const { token } = platform.admin.createGatewayToken({ gateway: "edge" });
+  // Somebody has copied its certificates, which hold for a day.
+  const thief = await platform.as("thief", ["gateway"])
+    .registerGateway({ name: "thiefs-own", relayName: "r1" });
+  await (await system.join(thief)).close();
+
+  const began = performance.now();
+  const cut = over(stream);
+  assert.equal(platform.admin.revokeGateway({ gateway: "edge" }), true);
+  platform.admin.revokeGateway({ gateway: "thiefs-own" });
+  await assert.rejects(gateway.finished, {
+    code: "revoked",
+    exitCode: 7,
+    message: /the gateway "edge" was revoked at/,
+  });
+  await cut;
+  assert.ok(performance.now() - began < WITHIN, `${performance.now() - began} ms`);
+  assert.equal(relay.registry.get(gateway.id), undefined);
+  await log.line(/gateway at .* refused: the platform has revoked the gateway/);
+
+  await assert.rejects(system.join(thief), { code: "ssh-authentication" });
+  await assert.rejects(system.stream(grant));
+  await assert.rejects(grantFor("edge"), { code: "revoked" });
+  await assert.rejects(platform.api().enrolGateway(token), { code: "revoked" });
+  assert.throws(() => platform.admin.createGatewayToken({ gateway: "edge" }), /was revoked/);
+  // Others go on.
+  assert.equal(await system.echo(await system.stream(await grantFor("other"))), "hello");
+  assert.equal(relay.registry.gatewayIds.includes(other.id), true);
+
+  platform.admin.readmitGateway({ gateway: "edge" });
+  const successor = await system.gateway("edge", undefined, { name: "edge-2" });
+  assert.notEqual(successor.id, gateway.id);
+  assert.equal(await system.echo(await system.stream(await grantFor("edge"))), "hello");
+});
+
+Deno.test("a revoked identity loses its streams and its gateways within ten seconds, and gets no new ones", async () => {
+  using log = captureLog("info");
+  await using echo = await echoAt("127.0.49.12");
+  await using system = await System.start();
+  const { platform, relay } = system;
+  await system.gateway("edge");
+  const [eve, ada] = [platform.as("eve", ["client", "gateway"]), platform.as("ada", ["client"])];
+  const wish = { gateway: "edge", targetHost: echo.host, targetPort: echo.port };
+  const [grant, adas] = [await eve.openConnection(wish), await ada.openConnection(wish)];
+  const [stream, kept] = [await system.stream(grant), await system.stream(adas)];
+  assert.equal(await system.echo(stream), "hello");
+  assert.equal(await system.echo(kept), "hello");
+  const eves = await eve.registerGateway({ name: "eves", relayName: "r1" });
+  const session = await system.join(eves);
+
+  const began = performance.now();
+  const cut = over(stream);
+  const { gateways } = platform.admin.revokeIdentity({ identity: "eve" });
+  assert.deepEqual(gateways, ["eves"]);
+  await Promise.all([cut, session.closed]);
+  assert.ok(performance.now() - began < WITHIN, `${performance.now() - began} ms`);
+  await log.line(/identity .* was revoked: its stream is ended/);
+
+  // The certificates of the grant hold for minutes still.
+  await assert.rejects(system.stream(grant));
+  await log.line(/client at .* not served: identity .* was revoked/);
+  await assert.rejects(eve.openConnection(wish), { code: "revoked", message: /"eve" was revoked/ });
+  await assert.rejects(eve.registerGateway({ name: "new", relayName: "r1" }), { code: "revoked" });
+  await assert.rejects(system.join(eves));
+  assert.equal(await system.echo(kept, "still here"), "still here");
+  assert.equal(relay.registry.size, 1);
+});
+
+Deno.test("a relay whose own identity is revoked stops with the reason", async () => {
+  using _log = captureLog("info");
+  await using system = await System.start("org");
+  system.platform.admin.revokeIdentity({ identity: "the-relay" });
+  await assert.rejects(system.relay.finished, { code: "revoked", exitCode: 7 });
+});
+
+const GOOD = { gateways: ["g"], identities: [] as string[] };
+
+Deno.test("while the platform is away the last list holds, and asking goes on", async () => {
+  using log = captureLog("warn");
+  const clock = new VirtualClock();
+  const list = new RevocationList();
+  const answers: (typeof GOOD | Error)[] = [
+    GOOD,
+    new SallyportError("api-unreachable", "away"),
+    new SallyportError("api-status", "away", { retryAfter: 60_000 }),
+    { gateways: [], identities: ["i"] },
+  ];
+  const api = {
+    revocations() {
+      const answer = answers.shift()!;
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    },
+  };
+  const stop = new AbortController();
+  const asking = keepInformed({ api, list, clock, onList: () => {} }, stop.signal);
+  await until(() => clock.sleeping === 1, "it waits");
+  await clock.advance(5_000);
+  assert.equal(list.hasGateway("g"), true);
+  await log.line(/no revocation list: away/);
+  await clock.advance(65_000);
+  assert.deepEqual([list.hasGateway("g"), list.hasIdentity("i")], [false, true]);
+  for (const wait of clock.waits) assert.ok(wait <= 4_000 || wait === 60_000, String(wait));
+  stop.abort(new Error("enough"));
+  await assert.rejects(asking, /enough/);
+});
+
+Deno.test("a platform without revocation lists is told once, and the relay goes on", async () => {
+  using log = captureLog("info");
+  const api = { revocations: () => Promise.reject(new SallyportError("api-not-found", "404")) };
+  const list = new RevocationList();
+  const options = { api, list, clock: new VirtualClock(), onList: () => {} };
+  await keepInformed(options, new AbortController().signal);
+  assert.equal(log.lines.filter((line) => line.includes("offers no revocation lists")).length, 1);
+});
