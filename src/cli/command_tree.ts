@@ -25,16 +25,22 @@ export function walk(
   return { commands, behind };
 }
 
+/** Whether something is done where no further command is named. */
+function isComplete([first]: Usage): boolean {
+  if (first?.type === "exclusive") return first.terms.some(isComplete);
+  return first?.type !== "command";
+}
+
 /** Whether `args` is a command that only groups others, or nothing at all. */
 export function isGroup(usage: Usage, args: readonly string[]): boolean {
   const { commands, behind } = walk(usage, args);
-  return commands.length === args.length && commandsIn(behind).length > 0;
+  return commands.length === args.length && !isComplete(behind);
 }
 
 /** Every command that does something, as the words that name it, in the order of the help. */
 export function leaves(usage: Usage): string[][] {
   return commandsIn(usage).flatMap(([name, behind]) => {
-    const below = leaves(behind);
-    return below.length === 0 ? [[name]] : below.map((words) => [name, ...words]);
+    const below = leaves(behind).map((words) => [name, ...words]);
+    return isComplete(behind) ? [[name], ...below] : below;
   });
 }

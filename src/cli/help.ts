@@ -34,6 +34,7 @@ export const EXIT_STATUSES = [
   [4, "a peer could not prove who it is"],
   [5, "unreachable"],
   [6, "this host refuses: a port in use, a file"],
+  [7, "revoked by the platform"],
   [130, "interrupted"],
 ] as const;
 

@@ -4,8 +4,6 @@ import { message } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
 import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
-import { join } from "node:path";
-import { stateDirectory } from "../config/directories.ts";
 import {
   identitySettings,
   listSettings,
@@ -15,10 +13,16 @@ import {
 } from "../config/platform.ts";
 import { EXIT, SallyportError } from "../errors.ts";
 import { parseListenAddress } from "../listen.ts";
-import type { PlatformAdmin } from "../platform/admin.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { COMMAND_USAGE } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { dataDir, withAdmin } from "./platform_admin.ts";
+import {
+  readmitGatewayCommand,
+  revokeGatewayCommand,
+  revokeIdentityCommand,
+  rotateIdentityCommand,
+} from "./platform_subject.ts";
 import { table } from "./table.ts";
 
 type Run = (flags: GivenFlags, context: CommandContext) => Promise<number>;
@@ -46,13 +50,23 @@ const identityCreate = command(
   },
 );
 
+const gateways = command(
+  "gateways",
+  or(
+    revokeGatewayCommand,
+    readmitGatewayCommand,
+    map(flagsOf(listSettings), (flags): Action => (context) => listGateways(flags, context)),
+  ),
+  { usageLine: usageOf(), brief: message`List gateways; revoke one.` },
+);
+
 /** `sallyport platform …` */
 export const platformCommand = command(
   "platform",
   or(
     leaf("init", platformInitSettings, "Create the platform's data, authorities and keys.", init),
     leaf("start", platformStartSettings, "Serve the platform's API.", start),
-    command("identity", or(identityCreate), {
+    command("identity", or(identityCreate, rotateIdentityCommand, revokeIdentityCommand), {
       usageLine: COMMAND_USAGE,
       brief: message`Machine identities.`,
     }),
@@ -61,7 +75,7 @@ export const platformCommand = command(
       or(leaf("create", tokenSettings, "Create a token; prints it, once.", createToken)),
       { usageLine: COMMAND_USAGE, brief: message`Access and enrolment tokens.` },
     ),
-    leaf("gateways", listSettings, "List gateways.", listGateways),
+    gateways,
     leaf("relays", listSettings, "List relays.", listRelays),
   ),
   {
@@ -69,10 +83,6 @@ export const platformCommand = command(
     brief: message`A small platform of its own, for one machine, trials and tests.`,
   },
 );
-
-function dataDir(data: string | undefined, { env }: CommandContext): string {
-  return data ?? join(stateDirectory({ env }), "platform");
-}
 
 async function init(flags: GivenFlags, context: CommandContext): Promise<number> {
   const { values } = load(platformInitSettings, flags, context);
@@ -102,20 +112,6 @@ async function start(flags: GivenFlags, context: CommandContext): Promise<number
   return EXIT.ok;
 }
 
-async function withAdmin<T>(
-  data: string | undefined,
-  context: CommandContext,
-  use: (admin: PlatformAdmin) => T | Promise<T>,
-): Promise<T> {
-  const { PlatformAdmin } = await import("../platform/admin.ts");
-  const admin = await PlatformAdmin.open(dataDir(data, context));
-  try {
-    return await use(admin);
-  } finally {
-    admin.close();
-  }
-}
-
 async function createIdentity(
   name: string,
   flags: GivenFlags,
@@ -133,16 +129,21 @@ async function createIdentity(
 
 async function createToken(flags: GivenFlags, context: CommandContext): Promise<number> {
   const { values } = load(tokenSettings, flags, context);
-  const { identity, gateway, relay, organisation, ttl } = values;
+  const { identity, gateway, relay, organisation, ttl, replace: grace } = values;
   const asked = [identity, gateway, relay].filter((name) => name !== undefined);
   if (asked.length !== 1) {
     throw new SallyportError("usage", "a token is for one identity, gateway or relay", {
       hint: "give one of --identity NAME, --gateway NAME and --relay NAME",
     });
   }
+  if (grace !== undefined && identity === undefined) {
+    throw new SallyportError("usage", "--replace needs --identity", {
+      hint: "a gateway's or relay's own token ends when it is enrolled anew",
+    });
+  }
   return await withAdmin(values.data, context, async (admin) => {
     const { token, expires } = identity !== undefined
-      ? await admin.createIdentityToken({ identity, organisation, ttl })
+      ? await admin.createIdentityToken({ identity, organisation, ttl, grace })
       : gateway !== undefined
       ? await admin.createGatewayToken({ gateway, organisation, ttl })
       : await admin.createRelayToken({ relay: relay!, organisation, ttl });
@@ -156,7 +157,12 @@ async function createToken(flags: GivenFlags, context: CommandContext): Promise<
 async function listGateways(flags: GivenFlags, context: CommandContext): Promise<number> {
   const { values: { data, json } } = load(listSettings, flags, context);
   return await withAdmin(data, context, (admin) => {
-    print(admin.gateways(), ["name", "id", "organisation", "relay", "heartbeat"], json, context);
+    print(
+      admin.gateways(),
+      ["name", "id", "organisation", "relay", "heartbeat", "revokedAt"],
+      json,
+      context,
+    );
     return EXIT.ok;
   });
 }

@@ -111,6 +111,20 @@ export const tokenSettings = {
     schema: duration,
     defaultHelp: "for ever for access tokens, 1h for one-time tokens",
   },
+  replace: {
+    flags: ["--replace"],
+    metavar: "TIME",
+    help: "With --identity: its other tokens end after this time, such as 0s or 1h.",
+    schema: duration,
+    defaultHelp: "they stay",
+  },
+  ...commonSettings,
+} satisfies Settings;
+
+/** `platform gateways revoke`, `identity revoke` and the like */
+export const subjectSettings = {
+  data: dataSetting,
+  organisation: organisationSetting,
   ...commonSettings,
 } satisfies Settings;
 
