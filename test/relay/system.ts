@@ -139,11 +139,13 @@ export function over(stream: Duplex): Promise<void> {
   });
 }
 
-/** What somebody gets to see of an attempt: "refused", or what came. */
-export async function outcome(attempt: Promise<unknown>): Promise<string> {
+/** Gives what a promise gives, if it does in time (ms). */
+export async function within<T>(time: number, promise: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`not within ${time} ms`)), time);
   try {
-    return String(await attempt);
-  } catch {
-    return "refused";
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
