@@ -2,6 +2,7 @@
  * A unit of systemd. The service says itself when it is ready, what it does, and that its link makes
  * progress (notify.ts). It runs as a user made for it, which sees nothing but its own state.
  */
+import { EXIT } from "../errors.ts";
 import type { Places, Service, ServiceIdentity } from "./description.ts";
 import { type Manager, type PlannedFile, secretPath, serviceArguments } from "./manager.ts";
 
@@ -90,6 +91,8 @@ function unit(service: Service, places: Places): string {
     "ExecReload=/bin/kill -HUP $MAINPID",
     "Restart=always",
     "RestartSec=5",
+    // Revoked by the platform: no start can help.
+    `RestartPreventExitStatus=${EXIT.revoked}`,
     `TimeoutStopSec=${Math.ceil(stopTimeout / 1000)}`,
     `StateDirectory=${service.id}`,
     "StateDirectoryMode=0700",

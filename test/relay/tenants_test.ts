@@ -267,5 +267,5 @@ Deno.test("a gateway is not led to its own health address by a granted connectio
     .openConnection({ gateway: "healthy", targetHost: targetHost!, targetPort: Number(port) });
   assert.equal(await there.gets(grant), false);
   await log.line(/is refused because the gateway's own health address always is; user \S+ asked/);
-  assert.equal(gateway.state.snapshot.refusedTargets, 1);
+  assert.equal(gateway.state.snapshot.channels.refused, 1);
 });
