@@ -75,6 +75,8 @@ function reserved(what: string, texts: string[]): { network: Network; what: stri
 /** Reads rules that are separated by commas; an error's text for the first that makes no sense. */
 export function readRules(text: string): Rule[] | string {
   const rules = text.split(",").map((one) => one.trim()).filter((one) => one !== "").map(readRule);
+  // An empty list would allow everything, and whoever wrote one did not mean that.
+  if (rules.length === 0) return "it holds no rule";
   return rules.find((rule) => typeof rule === "string") ?? rules as Rule[];
 }
 

@@ -57,11 +57,11 @@ export class Registry {
     }
   }
 
-  /** Ends one gateway's sessions at once. */
-  drop(gatewayId: string): void {
-    for (const session of [...this.#all]) {
-      if (session.gatewayId === gatewayId) session.close();
-    }
+  /** Ends all sessions of the gateways that the condition names, retired ones too. Gives their ids. */
+  drop(condition: (gatewayId: string) => boolean): string[] {
+    const dropped = [...this.#all].filter(({ gatewayId }) => condition(gatewayId));
+    for (const session of dropped) session.close();
+    return [...new Set(dropped.map(({ gatewayId }) => gatewayId))];
   }
 
   /** Ends every session and waits until they are gone. */

@@ -205,7 +205,7 @@ class Relay {
         this.#lobby.leave(socket);
         this.#registry.add(session);
         // The list may have come between the certificate and its signature.
-        this.#dropRevoked();
+        if (this.#revocations.hasGateway(session.gatewayId)) this.#dropRevoked();
       },
       (error) => {
         const { code, message } = asSallyportError(error);
@@ -233,10 +233,8 @@ class Relay {
   }
 
   #dropRevoked(): void {
-    for (const gatewayId of this.#registry.gatewayIds) {
-      if (!this.#revocations.hasGateway(gatewayId)) continue;
+    for (const gatewayId of this.#registry.drop((id) => this.#revocations.hasGateway(id))) {
       log.warn("gateway {gatewayId} was revoked: its session is dropped", { gatewayId });
-      this.#registry.drop(gatewayId);
     }
     this.#door.dropRevoked();
   }

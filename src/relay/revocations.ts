@@ -72,8 +72,8 @@ export async function keepInformed(options: AskOptions, signal: AbortSignal): Pr
       if (code === "revoked") throw failure;
       if (code === "api-not-found") {
         log.info(
-          "the platform offers no revocation lists: who is cut off there keeps a session until it " +
-            "ends by itself, with its certificates at the latest",
+          "the platform offers no revocation lists: who is cut off there may keep an open session, " +
+            "and begin others until its certificates end",
         );
         return;
       }

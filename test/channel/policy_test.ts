@@ -16,6 +16,7 @@ function policy(allow = "", deny = "", health?: TargetPolicy["health"]): TargetP
 }
 
 function rules(text: string): Rule[] {
+  if (text === "") return [];
   const read = readRules(text);
   assert.ok(typeof read !== "string", String(read));
   return read;
@@ -127,6 +128,8 @@ for (
     ["10.0.0.0/8/8", /not an address or a network/],
     ["::ffff:0.0.0.0/90", /networks of their own/],
     ["fe80::1%eth0", /not an address or/],
+    ["", /it holds no rule/],
+    [" , ,", /it holds no rule/],
     ["db:0", /neither a port nor a range/],
     ["db:70000", /neither a port/],
     ["db:9-8", /neither a port/],

@@ -74,6 +74,7 @@ export function policy(allow: string, deny = "", health?: TargetPolicy["health"]
 }
 
 function rules(text: string): Rule[] {
+  if (text === "") return [];
   const read = readRules(text);
   if (typeof read === "string") throw new Error(read);
   return read;

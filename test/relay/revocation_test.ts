@@ -1,6 +1,7 @@
 /** Revocation, from the platform's command to the session that is gone. */
 import assert from "node:assert/strict";
 import { SallyportError } from "../../src/errors.ts";
+import { Registry } from "../../src/relay/registry.ts";
 import { keepInformed, RevocationList } from "../../src/relay/revocations.ts";
 import { captureLog } from "../captured_log.ts";
 import { target } from "../channel/served.ts";
@@ -101,6 +102,25 @@ Deno.test("a relay whose own identity is revoked stops with the reason", async (
   await using system = await System.start("org");
   system.platform.admin.revokeIdentity({ identity: "the-relay" });
   await assert.rejects(within(WITHIN, system.relay.finished), { code: "revoked", exitCode: 7 });
+});
+
+Deno.test("a revoked gateway's retired sessions are dropped with its newest one", async () => {
+  const registry = new Registry();
+  const ended: string[] = [];
+  const session = (gatewayId: string, name: string) => {
+    const { promise: closed, resolve } = Promise.withResolvers<undefined>();
+    const close = () => {
+      ended.push(name);
+      resolve(undefined);
+    };
+    registry.add({ gatewayId, channels: 1, closed, close } as never);
+  };
+  session("kept", "kept");
+  session("revoked", "older");
+  session("revoked", "newest");
+  assert.deepEqual(registry.drop((id) => id === "revoked"), ["revoked"]);
+  assert.deepEqual(ended, ["older", "newest"]);
+  await registry.close();
 });
 
 const GOOD = { gateways: ["g"], identities: [] as string[] };

@@ -3,9 +3,10 @@
  * that the platform gives it, its own authorities' keys as well, and tries to reach B's gateway.
  */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { issueSshCertificate } from "../../src/certificates/ssh.ts";
 import { formatAuthorizedKey, formatPrivateKey } from "../../src/certificates/ssh_key.ts";
-import { OID } from "../../src/certificates/x509.ts";
+import { OID, readX509Pem } from "../../src/certificates/x509.ts";
 import type { Connection } from "../../src/enroll/api.ts";
 import { Authorities } from "../../src/platform/authorities.ts";
 import { generateKey, keyToPem } from "../../src/platform/keys.ts";
@@ -13,6 +14,7 @@ import { Store } from "../../src/platform/store.ts";
 import { issueLeaf, type Name } from "../../src/platform/x509_issue.ts";
 import { captureLog } from "../captured_log.ts";
 import { target } from "../channel/served.ts";
+import { temporaryFolder } from "../temporary.ts";
 import { System, type SystemGateway } from "./system.ts";
 
 const A = "default";
@@ -268,4 +270,31 @@ Deno.test("a gateway is not led to its own health address by a granted connectio
   assert.equal(await there.gets(grant), false);
   await log.line(/is refused because the gateway's own health address always is; user \S+ asked/);
   assert.equal(gateway.state.snapshot.channels.refused, 1);
+});
+
+Deno.test("a gateway's audit file names the identity that the platform granted the connection to", async () => {
+  await using there = await Tenants.start();
+  await using folder = await temporaryFolder();
+  const { system } = there;
+  const path = `${folder.path}/audit.jsonl`;
+  const audit = { path, size: 1e6, keep: 1 };
+  const gateway = await system.gateway("recorded", A, { audit });
+  const { id } = system.platform.admin.createIdentity({
+    name: "ada",
+    roles: ["client"],
+    organisation: A,
+  });
+  const { token } = system.platform.admin.createIdentityToken({ identity: id });
+  const grant = await system.platform.api(token)
+    .openConnection({ gateway: "recorded", targetHost: "127.0.49.33", targetPort: 1 });
+  assert.equal(await there.gets(grant), false);
+  await gateway.stop();
+  const lines = (await readFile(path, "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ event }) => event), ["open", "close"]);
+  for (const { actor, target, serial } of lines) {
+    assert.deepEqual(actor, { type: "user", id, name: "ada" });
+    assert.equal(target, "127.0.49.33:1");
+    assert.equal(serial, readX509Pem(grant.gateway.clientCertificate).serial);
+  }
+  assert.equal(lines[1].reason, "target-unreachable");
 });
