@@ -6,7 +6,8 @@ import { keepInformed, RevocationList } from "../../src/relay/revocations.ts";
 import { captureLog } from "../captured_log.ts";
 import { target } from "../channel/served.ts";
 import { until, VirtualClock } from "../virtual_clock.ts";
-import { over, System, within } from "./system.ts";
+import { within } from "../within.ts";
+import { over, System } from "./system.ts";
 
 /** What is promised, ms. */
 const WITHIN = 10_000;

@@ -138,14 +138,3 @@ export function over(stream: Duplex): Promise<void> {
     if (stream.destroyed) resolve();
   });
 }
-
-/** Gives what a promise gives, if it does in time (ms). */
-export async function within<T>(time: number, promise: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`not within ${time} ms`)), time);
-  try {
-    return await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
