@@ -130,7 +130,7 @@ export interface RelayDescription {
 }
 
 /**
- * Typed client of the platform. Every method throws one of the `api-*` errors or
+ * Typed client of the platform. Every method throws one of the `api-*` errors, `revoked` or
  * `credentials-refused`, or the signal's reason.
  */
 export class PlatformApi {
