@@ -55,9 +55,9 @@ export function apiBase(domain: string = DEFAULT_DOMAIN): string {
 }
 
 /**
- * Performs one call and gives the parsed JSON of a 2xx answer, or undefined if it is empty. Throws one
- * of the `api-*` codes, `revoked` or `credentials-refused`; redirects are not followed, so that a token never goes
- * where nobody sent it.
+ * Performs one call and gives the parsed JSON of a 2xx answer, or undefined if it is empty. Throws
+ * one of the `api-*` codes, `revoked` or `credentials-refused`; redirects are not followed, so that
+ * a token never goes where nobody sent it.
  */
 export async function callApi(options: CallOptions): Promise<unknown> {
   const { method, path, body, token, timeout = CALL_TIMEOUT, signal } = options;
