@@ -47,7 +47,10 @@ export function readConfigFile(path: string, { known, lists }: FileKeys): FileTe
   if (unknown !== undefined) throw unknownKey(unknown, path, known);
   const list = Object.keys(settings).find((key) => Array.isArray(settings[key]) && !lists.has(key));
   if (list !== undefined) {
-    throw new SallyportError("config", `configuration ${path}: "${list}" is no list`);
+    throw new SallyportError(
+      "config",
+      `configuration ${path}: "${list}" has a value of a kind that it cannot have: a list`,
+    );
   }
   return Object.fromEntries(
     Object.entries(settings).map(([key, value]) => [key, String(value)]),

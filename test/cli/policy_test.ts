@@ -51,7 +51,10 @@ Deno.test("--allow and --deny may be repeated, have commas, and come from variab
     assert.match(byFile.out, /refused by --deny 10\.0\.0\.9/);
   }
   await writeFile(path, JSON.stringify({ name: ["edge"] }));
-  assert.match((await test(["a:1", "--config", path])).err, /"name" is no list/);
+  assert.match(
+    (await test(["a:1", "--config", path])).err,
+    /"name" has a value of a kind that it cannot have: a list/,
+  );
 });
 
 Deno.test("a rule that makes no sense is told before anything runs", async () => {
