@@ -14,7 +14,7 @@ function setUp(more: { json?: boolean; terminal?: boolean } = {}) {
   const state = new LinkState("edge-1", clock.now);
   const carried = { bytesIn: 0, bytesOut: 0 };
   state.measureBy({
-    channels: () => ({ open: 1, served: 0, failed: 0, ...carried }),
+    channels: () => ({ open: 1, served: 0, failed: 0, refused: 0, ...carried }),
     latency: () => undefined,
   });
   const history = new History(state, clock.now);
