@@ -110,6 +110,8 @@ async function serve(socket: Socket, { http }: ConnectOptions, means: Means): Pr
   try {
     const { aToB, bToA } = await pipe(socket, stream, { signal });
     log.debug("connection {id} over: {aToB} bytes in, {bToA} out", { id, aToB, bToA });
+    // It closes when the relay has had its last word, too.
+    if (!stream.closed) await Promise.race([once(stream, "close"), aborted(signal)]);
   } catch (error) {
     if (signal.aborted) return;
     const { code, message } = asSallyportError(error);

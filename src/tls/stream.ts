@@ -33,6 +33,9 @@ interface Engine {
   drainEncOut(): Uint8Array;
 }
 
+/** How long the duplex may take to end after both sides' close_notify, ms. */
+const LINGER = 5_000;
+
 /** The engine reports to requests when they are done, which they are at once. */
 const REQUEST = {};
 
@@ -121,9 +124,14 @@ export class TlsStream extends Duplex implements CarrierUser {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (this.writableFinished) this.#duplex.destroy();
-    else this.#carrier.reset();
     this.#tls.destroy();
+    const duplex = this.#duplex;
+    const over = duplex.destroyed || duplex.readableEnded;
+    if (error === null && this.writableFinished && this.#ended && !over) {
+      return void linger(duplex).then(() => done(null));
+    }
+    if (this.writableFinished) duplex.destroy();
+    else this.#carrier.reset();
     done(error);
   }
 
@@ -149,4 +157,22 @@ export class TlsStream extends Duplex implements CarrierUser {
     this.#duplex.write(ciphertext);
     this.#lent.add(ciphertext);
   }
+}
+
+/**
+ * Closes a duplex once the other side has ended it as well. A network socket that is closed with something
+ * unread, be it the other side's last record, is reset by the system, and what we sent and is still on
+ * its way is lost.
+ */
+function linger(duplex: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    const close = () => {
+      clearTimeout(timer);
+      duplex.destroy();
+      resolve();
+    };
+    const timer = setTimeout(close, LINGER);
+    (timer as unknown as { unref?(): void }).unref?.();
+    duplex.once("end", close).once("close", close).resume();
+  });
 }
