@@ -200,3 +200,19 @@ Deno.test("an end that cannot be written is told in the log and breaks nothing",
   await log.line(/the end of connection c is not on record/);
   assert.throws(() => there.audit.opened(CONNECTION), { code: "audit" });
 });
+
+Deno.test("a refusal that is repeated is told once for each actor, and is on record each time", async () => {
+  using log = captureLog("info");
+  await using there = await auditIn();
+  await using served = serve({ audit: there.audit, policy: policy("", HOST) });
+  const at = { host: HOST, port: 9 };
+  for (const id of ["u-1", "u-1", "u-1", "u-2"]) {
+    await served.ask("", { at, by: { type: "user", id } });
+  }
+  await served.server.drain();
+  const told = log.lines.filter((line) => line.includes("is refused by --deny"));
+  assert.deepEqual(told.map((line) => /user u-\d/.exec(line)?.[0]), ["user u-1", "user u-2"]);
+  const closes = (await there.lines()).filter(({ event }) => event === "close");
+  assert.deepEqual(closes.map(({ refused }) => refused), Array(4).fill([`${HOST}:9`]));
+  assert.equal(served.server.counts.refused, 4);
+});
