@@ -54,6 +54,8 @@ async function pair() {
     far: await far,
     /** Under `near`. */
     socket,
+    /** Under `far`. */
+    farSocket: sockets[0]!,
     async [Symbol.asyncDispose]() {
       near.destroy();
       (await far).destroy();
@@ -130,4 +132,61 @@ Deno.test("a reader that does not read stops the sender after a few MiB, and the
   both.far.on("data", (chunk: Buffer) => read += chunk.length);
   await once(both.far, "end");
   assert.equal(read, total);
+});
+
+/** TLS inside TLS, as between client and gateway. */
+async function within(near: TlsStream, far: TlsStream): Promise<[TlsStream, TlsStream]> {
+  const server = createTlsServer({ cert: identity.certificate, key: identity.privateKey });
+  const carriers = [new TlsCarrier(near), new TlsCarrier(far)] as const;
+  const inner = new Promise<TlsStream>((resolve, reject) =>
+    acceptTls(server, carriers[1], {
+      onSecure: (tls) => resolve(new TlsStream(tls, carriers[1])),
+      onFailure: reject,
+    })
+  );
+  const outer = await new Promise<TlsStream>((resolve, reject) => {
+    const tls = connectTls({
+      socket: carriers[0] as unknown as Socket,
+      servername: "localhost",
+      ca: authority.certificate,
+    });
+    tls.once("error", reject);
+    tls.once("secureConnect", () => resolve(new TlsStream(tls, carriers[0])));
+  });
+  return [outer, await inner];
+}
+
+Deno.test("what is on its way arrives, also if the other side's last record comes after the close", async () => {
+  await using both = await pair();
+  const [near, far] = await within(both.near, both.far);
+  const size = 3 * MIB;
+  near.end(new Uint8Array(size));
+  await once(near, "finish");
+  // Of what ends the far side, the inner close_notify goes out, and the outer one with the end only later.
+  const { farSocket: socket } = both;
+  const { write, end } = socket;
+  const later: (() => void)[] = [];
+  let passing = 1;
+  socket.write = ((...args: Parameters<typeof write>) => {
+    if (passing-- > 0) return write.apply(socket, args);
+    // A copy: what a stream has been given is given back as soon as it has done with it.
+    const record = Buffer.from(args[0] as Uint8Array);
+    later.push(() => write.call(socket, record));
+    return true;
+  }) as typeof write;
+  socket.end = ((...args: Parameters<typeof end>) => {
+    later.push(() => end.apply(socket, args));
+    return socket;
+  }) as typeof end;
+  far.end();
+  near.resume();
+  await once(near, "end");
+  near.destroy();
+  // A turn of the event loop: an early close has reached the system by then.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (const go of later) go();
+  let arrived = 0;
+  far.on("data", (chunk: Buffer) => arrived += chunk.length);
+  await once(far, "end");
+  assert.equal(arrived, size);
 });
