@@ -1,7 +1,7 @@
 /** `sallyport platform …`: the embedded platform and its administration. */
 import { object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { map } from "@optique/core/modifiers";
+import { map, withDefault } from "@optique/core/modifiers";
 import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import {
@@ -52,10 +52,14 @@ const identityCreate = command(
 
 const gateways = command(
   "gateways",
-  or(
-    revokeGatewayCommand,
-    readmitGatewayCommand,
-    map(flagsOf(listSettings), (flags): Action => (context) => listGateways(flags, context)),
+  // Without a word more there is nothing for `or` to choose by.
+  withDefault(
+    or(
+      revokeGatewayCommand,
+      readmitGatewayCommand,
+      map(flagsOf(listSettings), (flags): Action => (context) => listGateways(flags, context)),
+    ),
+    (): Action => (context) => listGateways({ config: undefined }, context),
   ),
   { usageLine: usageOf(), brief: message`List gateways; revoke one.` },
 );
