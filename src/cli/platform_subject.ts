@@ -6,14 +6,20 @@ import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { subjectSettings } from "../config/platform.ts";
 import { EXIT } from "../errors.ts";
+import type { PlatformAdmin } from "../platform/admin.ts";
 import type { Action, CommandContext } from "./context.ts";
-import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { flagsOf, load, usageOf } from "./flags.ts";
 import { withAdmin } from "./platform_admin.ts";
 
-type Named = (name: string, flags: GivenFlags, context: CommandContext) => Promise<number>;
+/** Does it to a gateway or identity of an organisation, and says so. */
+type Run = (
+  admin: PlatformAdmin,
+  subject: { name: string; organisation?: string },
+  context: CommandContext,
+) => void;
 
 /** A command about one gateway or identity. */
-function about(verb: string, brief: string, run: Named) {
+function about(verb: string, brief: string, run: Run) {
   return command(
     verb,
     map(
@@ -21,7 +27,13 @@ function about(verb: string, brief: string, run: Named) {
         name: argument(string({ metavar: "NAME" }), { description: message`Its name or id.` }),
         flags: flagsOf(subjectSettings),
       }),
-      ({ name, flags }): Action => (context) => run(name, flags, context),
+      ({ name, flags }): Action => async (context) => {
+        const { values: { data, organisation } } = load(subjectSettings, flags, context);
+        return await withAdmin(data, context, (admin) => {
+          run(admin, { name, organisation }, context);
+          return EXIT.ok;
+        });
+      },
     ),
     { usageLine: usageOf("NAME"), brief: [{ type: "text", text: brief }] },
   );
@@ -55,61 +67,29 @@ export const revokeIdentityCommand = about(
   revokeIdentity,
 );
 
-async function revokeGateway(
-  gateway: string,
-  flags: GivenFlags,
-  context: CommandContext,
-): Promise<number> {
-  const { values: { data, organisation } } = load(subjectSettings, flags, context);
-  return await withAdmin(data, context, (admin) => {
-    const now = admin.revokeGateway({ gateway, organisation });
-    context.err(
-      now
-        ? `The gateway "${gateway}" is revoked; relays drop it within ten seconds.`
-        : `The gateway "${gateway}" was revoked before.`,
-    );
-    return EXIT.ok;
-  });
+function revokeGateway(...[admin, { name, organisation }, context]: Parameters<Run>): void {
+  const now = admin.revokeGateway({ gateway: name, organisation });
+  context.err(
+    now
+      ? `The gateway "${name}" is revoked; relays drop it within ten seconds.`
+      : `The gateway "${name}" was revoked before.`,
+  );
 }
 
-async function readmitGateway(
-  gateway: string,
-  flags: GivenFlags,
-  context: CommandContext,
-): Promise<number> {
-  const { values: { data, organisation } } = load(subjectSettings, flags, context);
-  return await withAdmin(data, context, (admin) => {
-    admin.readmitGateway({ gateway, organisation });
-    context.err(`A new gateway may come under the name "${gateway}"; it gets an id of its own.`);
-    return EXIT.ok;
-  });
+function readmitGateway(...[admin, { name, organisation }, context]: Parameters<Run>): void {
+  admin.readmitGateway({ gateway: name, organisation });
+  context.err(`A new gateway may come under the name "${name}"; it gets an id of its own.`);
 }
 
-async function rotateIdentity(
-  identity: string,
-  flags: GivenFlags,
-  context: CommandContext,
-): Promise<number> {
-  const { values: { data, organisation } } = load(subjectSettings, flags, context);
-  return await withAdmin(data, context, (admin) => {
-    const { clientId, clientSecret } = admin.rotateIdentity({ identity, organisation });
-    context.err("The secret before holds no more. The new one is shown this once.");
-    context.out(`client-id     ${clientId}`);
-    context.out(`client-secret ${clientSecret}`);
-    return EXIT.ok;
-  });
+function rotateIdentity(...[admin, { name, organisation }, context]: Parameters<Run>): void {
+  const { clientId, clientSecret } = admin.rotateIdentity({ identity: name, organisation });
+  context.err("The secret before holds no more. The new one is shown this once.");
+  context.out(`client-id     ${clientId}`);
+  context.out(`client-secret ${clientSecret}`);
 }
 
-async function revokeIdentity(
-  identity: string,
-  flags: GivenFlags,
-  context: CommandContext,
-): Promise<number> {
-  const { values: { data, organisation } } = load(subjectSettings, flags, context);
-  return await withAdmin(data, context, (admin) => {
-    const { gateways } = admin.revokeIdentity({ identity, organisation });
-    const its = gateways.length > 0 ? `, and so are its gateways: ${gateways.join(", ")}` : "";
-    context.err(`The identity "${identity}" is revoked${its}.`);
-    return EXIT.ok;
-  });
+function revokeIdentity(...[admin, { name, organisation }, context]: Parameters<Run>): void {
+  const { gateways } = admin.revokeIdentity({ identity: name, organisation });
+  const its = gateways.length > 0 ? `, and so are its gateways: ${gateways.join(", ")}` : "";
+  context.err(`The identity "${name}" is revoked${its}.`);
 }
