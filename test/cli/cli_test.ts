@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runCli } from "../../src/cli/cli.ts";
+import { cli as run } from "./run.ts";
 import { parseTarget } from "../../src/cli/connect.ts";
 import { VERSION } from "../../src/version.ts";
 import { watchLogs } from "../captured_log.ts";
@@ -10,16 +10,7 @@ import { freePort } from "../lab_process.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 async function cli(args: string[], env: Record<string, string> = {}, signal?: AbortSignal) {
-  let out = "";
-  let err = "";
-  const status = await runCli(args, {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
-    env,
-    signal: signal ?? new AbortController().signal,
-    onReload: () => {},
-  });
-  return { status, out, err };
+  return await run(args, { env, ...(signal && { signal }) });
 }
 
 Deno.test("--help and --version answer on standard output and succeed", async () => {

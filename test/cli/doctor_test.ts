@@ -2,20 +2,12 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runCli } from "../../src/cli/cli.ts";
+import { cli } from "./run.ts";
 import { gatewayToken, prepare } from "../diagnostic/doctor/fixture.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 async function doctor(args: string[], env: Record<string, string> = {}) {
-  let [out, err] = ["", ""];
-  const status = await runCli(["doctor", ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
-    env: { HOME: "/nonexistent", LANG: "C.UTF-8", ...env },
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
-  return { status, out, err };
+  return await cli(["doctor", ...args], { env: { HOME: "/nonexistent", LANG: "C.UTF-8", ...env } });
 }
 
 Deno.test("lines come in order, each with mark, time and finding, then a summary", async () => {

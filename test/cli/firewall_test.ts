@@ -1,18 +1,9 @@
 /** `sallyport firewall` as a person meets it. */
 import assert from "node:assert/strict";
-import { runCli } from "../../src/cli/cli.ts";
+import { cli } from "./run.ts";
 
 async function firewall(args: string[], env: Record<string, string> = {}) {
-  let out = "";
-  let err = "";
-  const status = await runCli(["firewall", ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
-    env,
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
-  return { status, out, err };
+  return await cli(["firewall", ...args], { env });
 }
 
 const RELAY = ["--relay", "198.51.100.7"];

@@ -1,20 +1,11 @@
 /** `sallyport gateway policy test`, and the policy's settings wherever they come from. */
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
-import { runCli } from "../../src/cli/cli.ts";
+import { cli } from "./run.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 async function test(args: string[], env: Record<string, string> = {}) {
-  let out = "";
-  let err = "";
-  const status = await runCli(["gateway", "policy", "test", ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
-    env,
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
-  return { status, out, err };
+  return await cli(["gateway", "policy", "test", ...args], { env });
 }
 
 Deno.test("the decision is explained, and the exit status tells it", async () => {

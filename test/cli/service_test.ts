@@ -3,20 +3,11 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { runCli } from "../../src/cli/cli.ts";
+import { cli as run } from "./run.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 async function cli(args: string[], env: Record<string, string> = {}) {
-  let out = "";
-  let err = "";
-  const status = await runCli(["service", ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
-    env,
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
-  return { status, out, err };
+  return await run(["service", ...args], { env });
 }
 
 const HERE = ["--user", "--manager", "systemd"];

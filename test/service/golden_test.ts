@@ -4,17 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { runCli } from "../../src/cli/cli.ts";
+import { cli } from "../cli/run.ts";
 
 async function print(args: string[], env: Record<string, string> = {}): Promise<string> {
-  let out = "";
-  let err = "";
-  const status = await runCli(["service", "print", ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
+  const { status, out, err } = await cli(["service", "print", ...args], {
     env: { HOME: "/home/ada", ...env },
-    signal: new AbortController().signal,
-    onReload: () => {},
   });
   assert.equal(status, 0, err);
   return out;

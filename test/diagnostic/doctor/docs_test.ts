@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runCli } from "../../../src/cli/cli.ts";
+import { cli } from "../../cli/run.ts";
 import { CHECKS } from "../../../src/diagnostic/doctor/checks.ts";
 import { ROOT } from "../../requirements.ts";
 import { temporaryFolder } from "../../temporary.ts";
@@ -35,15 +35,7 @@ async function run(command: string, folder: string) {
     args.push("--domain", "http://127.0.47.1:9");
   }
   if (args[0] === "firewall") args.push("--address", "app.infisical.com=192.0.2.1");
-  let [out, err] = ["", ""];
-  const status = await runCli(args, {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
-    env,
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
-  return { status, out, err };
+  return await cli(args, { env });
 }
 
 Deno.test("the page lists every check, in order, with its line", () => {

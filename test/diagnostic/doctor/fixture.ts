@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runCli } from "../../../src/cli/cli.ts";
+import { cli } from "../../cli/run.ts";
 import type { CheckId, CheckResult } from "../../../src/diagnostic/doctor/check.ts";
 import { PlatformApi } from "../../../src/enroll/api.ts";
 import { secretSource } from "../../../src/enroll/secret.ts";
@@ -36,13 +36,9 @@ export async function examine(
     gateway?: string;
   } = {},
 ): Promise<Examination> {
-  let [out, err] = ["", ""];
-  const status = await runCli(["doctor", gateway, "--json", ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += `${text}\n`,
+  const { status, out, err } = await cli(["doctor", gateway, "--json", ...args], {
     env: { HOME: "/nonexistent", SALLYPORT_DOCTOR_TIMEOUT: "3s", ...env },
     signal,
-    onReload: () => {},
   });
   const { checks } = JSON.parse(out || "{}") as { checks?: CheckResult[] };
   assert.ok(checks, err);

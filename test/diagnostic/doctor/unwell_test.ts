@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { chmod } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { formatAuthorizedKey, publicKeyBlob } from "../../../src/certificates/ssh_key.ts";
-import { runCli } from "../../../src/cli/cli.ts";
+import { cli } from "../../cli/run.ts";
 import type { CheckId } from "../../../src/diagnostic/doctor/check.ts";
 import { type Answer, fakeServer, json } from "../../fake_server.ts";
 import { freePort } from "../../lab_process.ts";
@@ -30,14 +30,9 @@ function failed(found: Examination, id: CheckId, code: string, finding: RegExp, 
 async function prints(remedy: string | undefined, port: number): Promise<void> {
   const command = /printed by: sallyport (firewall .*)$/.exec(remedy ?? "")?.[1];
   assert.ok(command, remedy);
-  let [out, err] = ["", ""];
-  const status = await runCli([...command.split(" "), "--json"].filter((w) => w !== "nftables"), {
-    out: (text) => out += text,
-    err: (text) => err += text,
-    env: {},
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
+  const { status, out, err } = await cli(
+    [...command.split(" "), "--json"].filter((w) => w !== "nftables"),
+  );
   assert.equal(status, 0, err);
   const { rules } = JSON.parse(out) as { rules: { port: number }[] };
   assert.ok(rules.some((rule) => rule.port === port), out);

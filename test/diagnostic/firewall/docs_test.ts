@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCli } from "../../../src/cli/cli.ts";
+import { cli } from "../../cli/run.ts";
 import { FORMATS } from "../../../src/diagnostic/firewall/formats.ts";
 import { ROOT } from "../../requirements.ts";
 
@@ -29,15 +29,7 @@ Deno.test("docs/firewall.md has a command for each scenario", () => {
 
 for (const command of new Set(commands)) {
   Deno.test(`docs/firewall.md: ${command}`, async () => {
-    let out = "";
-    let err = "";
-    const status = await runCli(withAddresses(command), {
-      out: (text) => out += text,
-      err: (text) => err += text,
-      env: {},
-      signal: new AbortController().signal,
-      onReload: () => {},
-    });
+    const { status, out, err } = await cli(withAddresses(command));
     assert.equal(status, 0, err);
     assert.match(out, /443|3128/);
   });

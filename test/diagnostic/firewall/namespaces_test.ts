@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runCli } from "../../../src/cli/cli.ts";
+import { cli } from "../../cli/run.ts";
 import { inPath, labBinary, requirement, ROOT } from "../../requirements.ts";
 import { temporaryFolder } from "../../temporary.ts";
 import type { Place } from "./peer.ts";
@@ -23,15 +23,7 @@ const PLATFORM = `http://${OUTSIDE.v4}:8080`;
 
 /** What `sallyport firewall` prints. */
 async function rules(...args: string[]): Promise<string> {
-  let out = "";
-  let err = "";
-  const status = await runCli(["firewall", "--domain", PLATFORM, ...args], {
-    out: (text) => out += `${text}\n`,
-    err: (text) => err += text,
-    env: {},
-    signal: new AbortController().signal,
-    onReload: () => {},
-  });
+  const { status, out, err } = await cli(["firewall", "--domain", PLATFORM, ...args]);
   assert.equal(status, 0, err);
   return out;
 }
