@@ -1,17 +1,26 @@
 /**
  * Builds the binary: esbuild makes few files of the program, `deno compile` puts them into Deno's runtime.
+ * The same source gives the same bytes.
  *
  *   deno task build         for this machine, at dist/sallyport
  *   deno task build --all   for Linux, macOS and Windows, at dist/sallyport-<target>
  *
+ * Beside it: sallyport.cdx.json (the bill of materials), LICENSES.txt (what has to go with the binary) and
+ * SHA256SUMS of all of them.
+ *
  * With DENORT_BIN set, that runtime is used (for machines that cannot reach Deno's own host); it must
  * be one for the target. It is stripped of its symbols first where `strip` is there: a fifth less.
  */
-import { build, type Plugin } from "esbuild";
-import { copyFile, mkdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { build, type Metafile, type Plugin } from "esbuild";
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import config from "../deno.json" with { type: "json" };
+import { noticesOf, objectionTo } from "./supply/licences.ts";
+import { type Package, readPackages } from "./supply/packages.ts";
+import { billOfMaterials } from "./supply/sbom.ts";
 import { V8_FLAGS } from "./v8_flags.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -71,10 +80,10 @@ const onlyEnglish: Plugin = {
 
 /**
  * Makes dist/bundle/main.js, which Deno also runs by itself, and files beside it for what a command loads
- * when it runs: a gateway reads nothing of the platform.
+ * when it runs: a gateway reads nothing of the platform. Gives the packages whose code they hold.
  */
-async function bundle(): Promise<void> {
-  await build({
+async function bundle(): Promise<Package[]> {
+  const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: ["src/main.ts"],
     outdir: BUNDLE,
@@ -85,12 +94,31 @@ async function bundle(): Promise<void> {
     target: "esnext",
     minify: true,
     legalComments: "none",
+    metafile: true,
     logLevel: "warning",
     plugins: [noNativeCode, onlyEnglish],
     banner: {
       js: 'import{createRequire as __cr}from"node:module";' +
         'const require=__cr(import.meta.url),__dirname="/",__filename="/sallyport.js";',
     },
+  });
+  // Their times are put into the binary.
+  for (const name of await readdir(BUNDLE)) await utimes(join(BUNDLE, name), 0, 0);
+  return await packagesIn(metafile);
+}
+
+async function packagesIn({ outputs }: Metafile): Promise<Package[]> {
+  const packages = await readPackages();
+  const ids = Object.values(outputs).flatMap(({ inputs }) => Object.entries(inputs))
+    .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+    .flatMap(([path]) => /^node_modules\/\.deno\/([^/]+@[^/_]+)/.exec(path)?.[1] ?? [])
+    .map((folder) => folder.replace("+", "/"));
+  return [...new Set(ids)].sort().map((id) => {
+    const one = packages.get(id);
+    if (!one) throw new Error(`${id} is in the bundle and not in deno.lock`);
+    const objection = objectionTo(one.installed?.licence ?? "", "binary");
+    if (objection) throw new Error(`${id}: ${objection}`);
+    return one;
   });
 }
 
@@ -132,22 +160,51 @@ async function stripped(denort: string): Promise<string> {
   return denort;
 }
 
+/** Writes what the binary is made of, and gives the files' names. */
+async function writeAccount(packages: Package[]): Promise<string[]> {
+  const { license: licence, version } = config;
+  const runtime = Deno.version.deno;
+  const bom = join(DIST, "sallyport.cdx.json");
+  const notices = join(DIST, "LICENSES.txt");
+  await writeFile(
+    bom,
+    billOfMaterials({ name: "sallyport", version, licence, runtime, packages }),
+  );
+  await writeFile(notices, noticesOf(packages, runtime));
+  return [bom, notices];
+}
+
+/** As `sha256sum` writes them, so that `sha256sum --check` reads them. */
+async function writeChecksums(files: string[]): Promise<void> {
+  const lines = await Promise.all(files.map(async (file) => {
+    const digest = createHash("sha256").update(await readFile(file)).digest("hex");
+    return `${digest}  ${basename(file)}\n`;
+  }));
+  await writeFile(join(DIST, "SHA256SUMS"), lines.join(""));
+}
+
 async function main(all: boolean): Promise<number> {
   await rm(BUNDLE, { recursive: true, force: true });
   await mkdir(DIST, { recursive: true });
-  await bundle();
+  const packages = await bundle();
   const failed: string[] = [];
+  const files: string[] = [];
   const wanted: (string | undefined)[] = all ? TARGETS : [undefined];
   for (const target of wanted) {
     const output = join(DIST, target ? `sallyport-${target}` : "sallyport");
     if (await compile(output, target)) {
-      const file = await stat(output).catch(() => stat(`${output}.exe`));
-      console.log(`${output}  ${(file.size / 1e6).toFixed(1)} MB`);
+      const file = (await readdir(DIST)).includes(`${basename(output)}.exe`)
+        ? `${output}.exe`
+        : output;
+      console.log(`${file}  ${((await stat(file)).size / 1e6).toFixed(1)} MB`);
+      files.push(file);
     } else {
       failed.push(target ?? "this machine");
     }
   }
   await rm(join(DIST, "denort"), { force: true });
+  files.push(...await writeAccount(packages));
+  await writeChecksums(files);
   if (failed.length === 0) return 0;
   console.error(`not built for: ${failed.join(", ")}`);
   console.error("deno compile downloads the target's runtime; offline, give one in DENORT_BIN");
