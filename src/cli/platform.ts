@@ -19,8 +19,10 @@ import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 import { dataDir, withAdmin } from "./platform_admin.ts";
 import {
   readmitGatewayCommand,
+  readmitRelayCommand,
   revokeGatewayCommand,
   revokeIdentityCommand,
+  revokeRelayCommand,
   rotateIdentityCommand,
 } from "./platform_subject.ts";
 import { table } from "./table.ts";
@@ -64,6 +66,19 @@ const gateways = command(
   { usageLine: usageOf(), brief: message`List gateways; revoke one.` },
 );
 
+const relays = command(
+  "relays",
+  withDefault(
+    or(
+      revokeRelayCommand,
+      readmitRelayCommand,
+      map(flagsOf(listSettings), (flags): Action => (context) => listRelays(flags, context)),
+    ),
+    (): Action => (context) => listRelays({ config: undefined }, context),
+  ),
+  { usageLine: usageOf(), brief: message`List relays; revoke one.` },
+);
+
 /** `sallyport platform …` */
 export const platformCommand = command(
   "platform",
@@ -80,7 +95,7 @@ export const platformCommand = command(
       { usageLine: COMMAND_USAGE, brief: message`Access and enrolment tokens.` },
     ),
     gateways,
-    leaf("relays", listSettings, "List relays.", listRelays),
+    relays,
   ),
   {
     usageLine: COMMAND_USAGE,
@@ -174,7 +189,16 @@ async function listGateways(flags: GivenFlags, context: CommandContext): Promise
 async function listRelays(flags: GivenFlags, context: CommandContext): Promise<number> {
   const { values: { data, json } } = load(listSettings, flags, context);
   return await withAdmin(data, context, (admin) => {
-    const columns = ["name", "type", "host", "sshPort", "tlsPort", "organisation", "heartbeat"];
+    const columns = [
+      "name",
+      "type",
+      "host",
+      "sshPort",
+      "tlsPort",
+      "organisation",
+      "heartbeat",
+      "revokedAt",
+    ];
     print(admin.relays(), columns, json, context);
     return EXIT.ok;
   });

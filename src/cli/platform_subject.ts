@@ -1,4 +1,4 @@
-/** Commands about one gateway or identity of the embedded platform: revoke, readmit, rotate. */
+/** Commands about one gateway, relay or identity of the embedded platform: revoke, readmit, rotate. */
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { map } from "@optique/core/modifiers";
@@ -11,14 +11,14 @@ import type { Action, CommandContext } from "./context.ts";
 import { flagsOf, load, usageOf } from "./flags.ts";
 import { withAdmin } from "./platform_admin.ts";
 
-/** Does it to a gateway or identity of an organisation, and says so. */
+/** Does it to one of an organisation, and says so. */
 type Run = (
   admin: PlatformAdmin,
   subject: { name: string; organisation?: string },
   context: CommandContext,
 ) => void;
 
-/** A command about one gateway or identity. */
+/** A command about one of them. */
 function about(verb: string, brief: string, run: Run) {
   return command(
     verb,
@@ -53,6 +53,20 @@ export const readmitGatewayCommand = about(
   readmitGateway,
 );
 
+/** `platform relays revoke` */
+export const revokeRelayCommand = about(
+  "revoke",
+  "Cut a relay off: it stops, and no gateway is sent to it.",
+  revokeRelay,
+);
+
+/** `platform relays readmit` */
+export const readmitRelayCommand = about(
+  "readmit",
+  "Let a new relay come under a revoked one's name.",
+  readmitRelay,
+);
+
 /** `platform identity rotate` */
 export const rotateIdentityCommand = about(
   "rotate",
@@ -63,7 +77,7 @@ export const rotateIdentityCommand = about(
 /** `platform identity revoke` */
 export const revokeIdentityCommand = about(
   "revoke",
-  "Cut an identity off, and the gateways it registered.",
+  "Cut an identity off, and the gateways and relays it registered.",
   revokeIdentity,
 );
 
@@ -81,6 +95,20 @@ function readmitGateway(...[admin, { name, organisation }, context]: Parameters<
   context.err(`A new gateway may come under the name "${name}"; it gets an id of its own.`);
 }
 
+function revokeRelay(...[admin, { name, organisation }, context]: Parameters<Run>): void {
+  const now = admin.revokeRelay({ relay: name, organisation });
+  context.err(
+    now
+      ? `The relay "${name}" is revoked; it stops within ten seconds, and its gateways go elsewhere.`
+      : `The relay "${name}" was revoked before.`,
+  );
+}
+
+function readmitRelay(...[admin, { name, organisation }, context]: Parameters<Run>): void {
+  admin.readmitRelay({ relay: name, organisation });
+  context.err(`A new relay may come under the name "${name}".`);
+}
+
 function rotateIdentity(...[admin, { name, organisation }, context]: Parameters<Run>): void {
   const { clientId, clientSecret } = admin.rotateIdentity({ identity: name, organisation });
   context.err("The secret before holds no more. The new one is shown this once.");
@@ -89,7 +117,8 @@ function rotateIdentity(...[admin, { name, organisation }, context]: Parameters<
 }
 
 function revokeIdentity(...[admin, { name, organisation }, context]: Parameters<Run>): void {
-  const { gateways } = admin.revokeIdentity({ identity: name, organisation });
-  const its = gateways.length > 0 ? `, and so are its gateways: ${gateways.join(", ")}` : "";
+  const { gateways, relays } = admin.revokeIdentity({ identity: name, organisation });
+  const all = [...gateways, ...relays];
+  const its = all.length > 0 ? `, and so is what it registered: ${all.join(", ")}` : "";
   context.err(`The identity "${name}" is revoked${its}.`);
 }

@@ -121,7 +121,7 @@ export const tokenSettings = {
   ...commonSettings,
 } satisfies Settings;
 
-/** `platform gateways revoke`, `identity revoke` and the like */
+/** `platform gateways revoke`, `relays revoke`, `identity revoke` and the like */
 export const subjectSettings = {
   data: dataSetting,
   organisation: organisationSetting,

@@ -244,9 +244,13 @@ export class PlatformApi {
     return this.#call("POST", "/v1/sallyport/connections", connection, { body, signal });
   }
 
-  /** Who is to be cut off before their certificates end; the embedded platform alone tells. */
-  revocations(signal?: AbortSignal): Promise<Revocations> {
-    return this.#call("GET", "/v1/sallyport/revocations", revocations, { signal });
+  /**
+   * Who is to be cut off before their certificates end; the embedded platform alone tells.
+   * @param relay name of the relay that asks; it hears `revoked` if that was cut off itself
+   */
+  revocations({ relay }: { relay: string }, signal?: AbortSignal): Promise<Revocations> {
+    const path = `/v1/sallyport/revocations?${new URLSearchParams({ relay })}`;
+    return this.#call("GET", path, revocations, { signal });
   }
 
   async #call<T>(

@@ -12,7 +12,7 @@ export function enrolledRelay(
 ): RelayCalls {
   return {
     registerRelay: (place, signal) => api.connectRelay(place, signal),
-    revocations: (signal) => api.revocations(signal),
+    revocations: (asking, signal) => api.revocations(asking, signal),
     relayHeartbeat: (_relay, signal) => api.enrolledRelayHeartbeat(signal),
   };
 }

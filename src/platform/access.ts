@@ -67,7 +67,10 @@ function authenticate(store: Store, text: string | undefined): Caller {
   }
   if (token?.kind === "relay" && token.relay) {
     const relay = relayById(store, token.relay);
-    if (relay) return { kind: "relay", relay };
+    if (relay) {
+      demandUnrevoked("relay", relay);
+      return { kind: "relay", relay };
+    }
   }
   throw new Refusal(401, "the bearer token is unknown or has expired");
 }

@@ -2,6 +2,7 @@
  * Administration of the embedded platform: it works on the data directory itself, also while
  * `sallyport platform start` runs on it in another process, which sees every change at once.
  */
+import type { RelayType } from "../enroll/api.ts";
 import { checked, host as hostSchema, name as nameSchema, port as portSchema } from "./names.ts";
 import { findGateway, type Gateway, listGateways, prepareGateway } from "./gateways.ts";
 import {
@@ -16,8 +17,14 @@ import {
 import type { KeyType } from "./keys.ts";
 import { createOrganisation, findOrganisation, listOrganisations } from "./organisations.ts";
 import { Refusal } from "./refusal.ts";
-import { listRelays, placeRelay, prepareRelay, type Relay } from "./relays.ts";
-import { demandUnrevoked, freeName, revokeGateway, revokeIdentity } from "./revocation.ts";
+import { listRelays, placeRelay, prepareRelay, type Relay, relayByName } from "./relays.ts";
+import {
+  demandUnrevoked,
+  freeName,
+  revokeGateway,
+  revokeIdentity,
+  revokeRelay,
+} from "./revocation.ts";
 import { Store } from "./store.ts";
 import { createToken, endTokens } from "./tokens.ts";
 
@@ -45,7 +52,7 @@ export interface RelayTokenRequest {
   /** @default 8443 */
   tlsPort?: number;
   /** @default "org" */
-  type?: "org" | "instance";
+  type?: RelayType;
   /** Name or id. @default the only one */
   organisation?: string;
   /** ms @default 1 hour */
@@ -125,12 +132,16 @@ export class PlatformAdmin {
     return { clientId: found.clientId, clientSecret: rotateSecret(this.#store, found.id) };
   }
 
-  /** Cuts an identity off, and the gateways that it registered. Gives the names of these. */
+  /** Cuts an identity off, and the gateways and relays that it registered. Gives the names of these. */
   revokeIdentity(
     { identity, organisation }: { identity: string; organisation?: string },
-  ): { gateways: string[] } {
+  ): { gateways: string[]; relays: string[] } {
     const { id } = this.#identity(identity, organisation);
-    return { gateways: revokeIdentity(this.#store, id).map(({ name }) => name) };
+    const { gateways, relays } = revokeIdentity(this.#store, id);
+    return {
+      gateways: gateways.map(({ name }) => name),
+      relays: relays.map(({ name }) => name),
+    };
   }
 
   /** Cuts a gateway off. Gives false if it was already. */
@@ -142,7 +153,21 @@ export class PlatformAdmin {
   readmitGateway({ gateway, organisation }: { gateway: string; organisation?: string }): void {
     const found = this.#gateway(gateway, organisation);
     if (found.revokedAt === null) throw new Refusal(409, `the gateway "${gateway}" is not revoked`);
-    freeName(this.#store, found);
+    freeName(this.#store, "gateway", found);
+  }
+
+  /** Cuts a relay off. Gives false if it was already. */
+  revokeRelay(request: { relay: string; organisation?: string }): boolean {
+    return revokeRelay(this.#store, this.#relay(request).id);
+  }
+
+  /** Lets a new relay come under the name of a revoked one, which stays cut off itself. */
+  readmitRelay(request: { relay: string; organisation?: string }): void {
+    const found = this.#relay(request);
+    if (found.revokedAt === null) {
+      throw new Refusal(409, `the relay "${request.relay}" is not revoked`);
+    }
+    freeName(this.#store, "relay", found);
   }
 
   /**
@@ -182,7 +207,9 @@ export class PlatformAdmin {
     checkTtl(ttl);
     const owner = type === "org" ? findOrganisation(this.#store, request.organisation).id : null;
     return this.#store.transaction(() => {
-      const { id: relay } = prepareRelay(this.#store, owner, name);
+      const prepared = prepareRelay(this.#store, owner, name);
+      demandUnrevoked("relay", prepared);
+      const relay = prepared.id;
       if (host !== undefined) placeRelay(this.#store, relay, { host, sshPort, tlsPort });
       return withExpiry(createToken(this.#store, { kind: "relay-enrolment", relay, life: ttl }));
     });
@@ -233,6 +260,10 @@ export class PlatformAdmin {
 
   #gateway(nameOrId: string, organisation: string | undefined): Gateway {
     return findGateway(this.#store, findOrganisation(this.#store, organisation).id, nameOrId);
+  }
+
+  #relay({ relay, organisation }: { relay: string; organisation?: string }): Relay {
+    return relayByName(this.#store, findOrganisation(this.#store, organisation).id, relay);
   }
 
   #organisationNames(): Map<string, string> {

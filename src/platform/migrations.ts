@@ -91,6 +91,9 @@ const STEPS = [
   ALTER TABLE identity ADD COLUMN revoked_at INTEGER;
   ALTER TABLE gateway ADD COLUMN revoked_at INTEGER;
   `,
+  `
+  ALTER TABLE relay ADD COLUMN revoked_at INTEGER;
+  `,
 ];
 
 /** Brings a database to the schema of this program. Throws `platform-store` if it is a newer one's. */

@@ -26,6 +26,7 @@ export interface Relay {
   heartbeat: Date | null;
   createdAt: Date;
   updatedAt: Date;
+  revokedAt: Date | null;
 }
 
 /** Where a relay is reached. */
@@ -46,7 +47,7 @@ export function listRelays(store: Store): Relay[] {
 /** The relays that an organisation's gateways may use: its own first, then the instance's. */
 export function relaysFor(store: Store, organisation: string): PlacedRelay[] {
   return store.all(
-    `SELECT * FROM relay WHERE host IS NOT NULL
+    `SELECT * FROM relay WHERE host IS NOT NULL AND revoked_at IS NULL
      AND (organisation_id = ? OR organisation_id IS NULL)
      ORDER BY organisation_id IS NULL, rowid`,
     organisation,
@@ -68,6 +69,19 @@ export function anyRelay(store: Store, organisation: string): PlacedRelay {
   );
   if (!found) throw new Refusal(404, "there is no healthy relay");
   return found;
+}
+
+/** An organisation's relay of that name or id, or else the instance's. Throws {@linkcode Refusal} (404). */
+export function relayByName(store: Store, organisation: string, nameOrId: string): Relay {
+  const row = store.get(
+    `SELECT * FROM relay
+     WHERE (organisation_id = ?1 OR organisation_id IS NULL) AND (id = ?2 OR name = ?2)
+     ORDER BY organisation_id IS NULL`,
+    organisation,
+    nameOrId,
+  );
+  if (!row) throw new Refusal(404, `there is no relay "${nameOrId}"`);
+  return readRelay(row);
 }
 
 /** The relay of that id. */
@@ -128,17 +142,26 @@ export function beatRelay(store: Store, id: string): void {
   store.run("UPDATE relay SET heartbeat = ? WHERE id = ?", store.now().getTime(), id);
 }
 
-/** Notes a sign of life of the relay that `owner` registered. Throws {@linkcode Refusal} (404). */
+/** Notes a sign of life of the relay that `owner` registered, and gives it. Throws {@linkcode Refusal} (404). */
 export function beatRelayByName(
   store: Store,
   name: string,
   owner: { organisation: string | null; identity: string | null },
-): void {
+): Relay {
+  const relay = ownRelay(store, name, owner);
+  if (!relay) throw new Refusal(404, `there is no relay "${name}" of this identity`);
+  beatRelay(store, relay.id);
+  return relay;
+}
+
+/** The relay of that name that `owner` registered, if it did. */
+export function ownRelay(
+  store: Store,
+  name: string,
+  owner: { organisation: string | null; identity: string | null },
+): Relay | undefined {
   const row = byName(store, owner.organisation, name);
-  if (!row || row.identity_id !== owner.identity) {
-    throw new Refusal(404, `there is no relay "${name}" of this identity`);
-  }
-  beatRelay(store, String(row.id));
+  return row && row.identity_id === owner.identity ? readRelay(row) : undefined;
 }
 
 function byName(store: Store, organisation: string | null, name: string): Row | undefined {
@@ -162,7 +185,7 @@ function insertRelay(
   const id = randomUUID();
   const now = store.now().getTime();
   store.run(
-    "INSERT INTO relay VALUES (?, ?, ?, ?, NULL, ?, ?, NULL, ?, ?)",
+    "INSERT INTO relay VALUES (?, ?, ?, ?, NULL, ?, ?, NULL, ?, ?, NULL)",
     id,
     organisation,
     identity,
@@ -192,5 +215,6 @@ function readRelay(row: Row): Relay {
     heartbeat: row.heartbeat === null ? null : new Date(Number(row.heartbeat)),
     createdAt: new Date(Number(row.created_at)),
     updatedAt: new Date(Number(row.updated_at)),
+    revokedAt: row.revoked_at === null ? null : new Date(Number(row.revoked_at)),
   };
 }

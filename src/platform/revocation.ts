@@ -5,6 +5,7 @@
 import { type Gateway, gatewayById } from "./gateways.ts";
 import type { Identity } from "./identities.ts";
 import { Refusal } from "./refusal.ts";
+import { type Relay, relayById } from "./relays.ts";
 import type { Store } from "./store.ts";
 
 /** Certificates live a day at most: nobody older than this could still come with one, ms. */
@@ -23,30 +24,53 @@ export function revokeGateway(store: Store, id: string): boolean {
   return store.run(set, now, id) === 1;
 }
 
-/** Cuts an identity off, and the gateways that it registered. Gives these. */
-export function revokeIdentity(store: Store, id: string): Gateway[] {
+/** Cuts a relay off: it gets no certificates, and no gateway is sent to it. Gives false if it was already. */
+export function revokeRelay(store: Store, id: string): boolean {
+  const now = store.now().getTime();
+  return store.run(
+    "UPDATE relay SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
+    now,
+    id,
+  ) === 1;
+}
+
+/** Cuts an identity off, and the gateways and relays that it registered. Gives these. */
+export function revokeIdentity(
+  store: Store,
+  id: string,
+): { gateways: Gateway[]; relays: Relay[] } {
   return store.transaction(() => {
     const now = store.now().getTime();
     store.run("UPDATE identity SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", now, id);
-    const its = "SELECT id FROM gateway WHERE identity_id = ? AND revoked_at IS NULL";
-    const ids = store.all(its, id).map((row) => String(row.id));
-    for (const gateway of ids) revokeGateway(store, gateway);
-    return ids.map((gateway) => gatewayById(store, gateway)!);
+    const its = (table: "gateway" | "relay") =>
+      store.all(`SELECT id FROM ${table} WHERE identity_id = ? AND revoked_at IS NULL`, id)
+        .map((row) => String(row.id));
+    const [gateways, relays] = [its("gateway"), its("relay")];
+    for (const gateway of gateways) revokeGateway(store, gateway);
+    for (const relay of relays) revokeRelay(store, relay);
+    return {
+      gateways: gateways.map((gateway) => gatewayById(store, gateway)!),
+      relays: relays.map((relay) => relayById(store, relay)!),
+    };
   });
 }
 
 /**
- * Frees the name of a revoked gateway, so that a new one may come under it, with an id of its own. The
- * old one stays cut off.
+ * Frees the name of a revoked gateway or relay, so that a new one may come under it, with an id of its
+ * own. The old one stays cut off.
  */
-export function freeName(store: Store, { id, name }: Gateway): void {
-  store.run("UPDATE gateway SET name = ? WHERE id = ?", `${name} (revoked ${id})`, id);
+export function freeName(
+  store: Store,
+  what: "gateway" | "relay",
+  { id, name }: Pick<Gateway | Relay, "id" | "name">,
+): void {
+  store.run(`UPDATE ${what} SET name = ? WHERE id = ?`, `${name} (revoked ${id})`, id);
 }
 
 /** Throws a {@linkcode Refusal} that the other side can tell from every other one. */
 export function demandUnrevoked(
-  what: "gateway" | "identity",
-  { name, revokedAt }: Pick<Gateway | Identity, "name" | "revokedAt">,
+  what: "gateway" | "identity" | "relay",
+  { name, revokedAt }: Pick<Gateway | Identity | Relay, "name" | "revokedAt">,
 ): void {
   if (revokedAt === null) return;
   const since = revokedAt.toISOString();

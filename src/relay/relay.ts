@@ -74,7 +74,7 @@ export interface RunningRelay {
   registry: Registry;
   /**
    * Resolves when it has stopped and everything is closed, because its signal was aborted; rejects with
-   * `revoked` if it has stopped because the platform has cut its identity off.
+   * `revoked` if it has stopped because the platform has cut it or its identity off.
    */
   finished: Promise<void>;
 }
@@ -218,12 +218,12 @@ class Relay {
     );
   }
 
-  /** Ends this relay if the platform has cut its own identity off. */
+  /** Ends this relay if the platform has cut it or its own identity off. */
   async #keepInformed(): Promise<void> {
-    const { api } = this.#options;
+    const { api, name: relay } = this.#options;
     const onList = () => this.#dropRevoked();
     try {
-      const options = { api, list: this.#revocations, clock: this.#clock, onList };
+      const options = { relay, api, list: this.#revocations, clock: this.#clock, onList };
       await keepInformed(options, this.#signal);
     } catch (error) {
       this.#signal.throwIfAborted();

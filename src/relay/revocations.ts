@@ -42,6 +42,8 @@ export class RevocationList {
 
 /** What asking takes. */
 export interface AskOptions {
+  /** Name of the relay that asks. */
+  relay: string;
   api: Partial<Pick<PlatformApi, "revocations">>;
   list: RevocationList;
   clock: Clock;
@@ -51,16 +53,16 @@ export interface AskOptions {
 
 /**
  * Asks until `signal` aborts, then rejects with its reason. Resolves if the platform has no such lists,
- * as Infisical's has not. Rejects with `revoked` if the relay's own identity was cut off.
+ * as Infisical's has not. Rejects with `revoked` if the relay or its own identity was cut off.
  */
 export async function keepInformed(options: AskOptions, signal: AbortSignal): Promise<void> {
-  const { api, list, clock, onList } = options;
+  const { relay, api, list, clock, onList } = options;
   if (!api.revocations) return;
   const folded = new FoldedLog(log, () => clock.now());
   for (;;) {
     let wait = ASK_EVERY;
     try {
-      list.replace(await api.revocations(signal));
+      list.replace(await api.revocations({ relay }, signal));
       onList();
       const after = folded.recovered();
       if (after) log.info("revocation lists come again{after}", { after });

@@ -70,10 +70,10 @@ Deno.test("revocation lists are for relays, of their own organisation alone, ins
     p.admin.revokeIdentity({ identity: id });
   }
   const relay = await withRelay(p, "default");
-  const own = await relay.revocations();
+  const own = await relay.revocations({ relay: "r1" });
   assert.deepEqual(own.gateways, [ids.default]);
   assert.equal(own.identities.length, 1);
-  const all = await p.api(p.relaySecret).revocations();
+  const all = await p.api(p.relaySecret).revocations({ relay: "r1" });
   assert.deepEqual(all.gateways.sort(), Object.values(ids).sort());
   assert.equal(all.identities.length, 2);
   const { token } = p.admin.createRelayToken({
@@ -85,10 +85,12 @@ Deno.test("revocation lists are for relays, of their own organisation alone, ins
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ method: "token", token }),
   });
-  assert.deepEqual((await p.api(login.body.accessToken).revocations()).gateways, [ids.other]);
+  assert.deepEqual((await p.api(login.body.accessToken).revocations({ relay: "r1" })).gateways, [
+    ids.other,
+  ]);
   for (const role of ["gateway", "client"] as const) {
     await refused(
-      () => p.as(role, [role], "default").revocations(),
+      () => p.as(role, [role], "default").revocations({ relay: "r1" }),
       "credentials-refused",
       /403/,
     );
@@ -181,6 +183,13 @@ Deno.test("the command line revokes, readmits and rotates", async () => {
   const [, secret] = /client-secret (\S+)/.exec((await run("identity", "rotate", "ci")).out)!;
   await p.api().login({ clientId, clientSecret: secret! });
   await refused(() => p.api().login({ clientId, clientSecret }), "credentials-refused");
+  p.admin.createRelayToken({ relay: "r1" });
+  assert.match((await run("relays", "revoke", "r1")).err, /its gateways go elsewhere/);
+  assert.match((await run("relays", "revoke", "r1")).err, /was revoked before/);
+  assert.match((await run("relays")).out, /REVOKED AT[^]*r1 +org.*T/);
+  assert.equal((await run("token", "create", "--relay", "r1")).status, 2);
+  assert.equal((await run("relays", "readmit", "r1")).status, 0);
+  assert.equal((await run("token", "create", "--relay", "r1")).status, 0);
   assert.match((await run("identity", "revoke", "ci")).err, /"ci" is revoked/);
   assert.equal((await run("gateways", "revoke", "nobody")).status, 2);
   assert.match(

@@ -36,6 +36,12 @@ Deno.test("a relay enrols once, and starts again without its one-time token", as
   assert.equal(listed?.name, "r1");
   assert.ok(listed.heartbeat);
 
+  await using running = relay(folder.path);
+  await running.line(/relay r1 serves/);
+  assert.equal(p.admin.revokeRelay({ relay: "r1" }), true);
+  assert.equal(await running.status, EXIT.revoked);
+  assert.match(running.log, /the relay "r1" was revoked at/);
+
   await using elsewhere = await temporaryFolder();
   await using spent = relay(elsewhere.path, { INFISICAL_TOKEN: token });
   assert.equal(await spent.status, EXIT.credentials);

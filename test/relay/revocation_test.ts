@@ -105,6 +105,33 @@ Deno.test("a relay whose own identity is revoked stops with the reason", async (
   await assert.rejects(within(WITHIN, system.relay.finished), { code: "revoked", exitCode: 7 });
 });
 
+Deno.test("a revoked relay stops, is offered to no gateway, and does not come back under its name", async () => {
+  using _log = captureLog("info");
+  await using system = await System.start("org");
+  const { admin } = system.platform;
+  const edge = system.platform.as("edge", ["gateway"]);
+  assert.deepEqual((await edge.relays()).map(({ name }) => name), ["r1"]);
+  assert.equal(admin.revokeRelay({ relay: "r1" }), true);
+  assert.equal(admin.revokeRelay({ relay: "r1" }), false);
+  await assert.rejects(within(WITHIN, system.relay.finished), {
+    code: "revoked",
+    message: /the relay "r1" was revoked at/,
+  });
+  assert.deepEqual(await edge.relays(), []);
+  // No "revoked" for the gateway: it is not the one that was cut off, and must go on looking.
+  const again = edge.registerGateway({ name: "edge", relayName: "r1" });
+  await assert.rejects(again, { code: "api-not-found", message: /no relay "r1"/ });
+
+  const { token } = admin.createIdentityToken({ identity: "the-relay" });
+  const relay = system.platform.api(token);
+  const place = { type: "org", name: "r1", host: "127.0.49.10" } as const;
+  await assert.rejects(relay.registerRelay(place), { code: "revoked" });
+  await assert.rejects(relay.relayHeartbeat(place), { code: "revoked" });
+  admin.readmitRelay({ relay: "r1" });
+  await relay.registerRelay(place);
+  assert.deepEqual((await edge.relays()).map(({ name }) => name), ["r1"]);
+});
+
 Deno.test("a revoked gateway's retired sessions are dropped with its newest one", async () => {
   const registry = new Registry();
   const ended: string[] = [];
@@ -143,7 +170,7 @@ Deno.test("while the platform is away the last list holds, and asking goes on", 
     },
   };
   const stop = new AbortController();
-  const asking = keepInformed({ api, list, clock, onList: () => {} }, stop.signal);
+  const asking = keepInformed({ relay: "r1", api, list, clock, onList: () => {} }, stop.signal);
   await until(() => clock.sleeping === 1, "it waits");
   await clock.advance(5_000);
   assert.equal(list.hasGateway("g"), true);
@@ -159,7 +186,7 @@ Deno.test("a platform without revocation lists is told once, and the relay goes 
   using log = captureLog("info");
   const api = { revocations: () => Promise.reject(new SallyportError("api-not-found", "404")) };
   const list = new RevocationList();
-  const options = { api, list, clock: new VirtualClock(), onList: () => {} };
+  const options = { relay: "r1", api, list, clock: new VirtualClock(), onList: () => {} };
   await keepInformed(options, new AbortController().signal);
   assert.equal(log.lines.filter((line) => line.includes("offers no revocation lists")).length, 1);
 });

@@ -6,6 +6,7 @@ import { issueRelay } from "../issue.ts";
 import { host, name, port } from "../names.ts";
 import { Refusal } from "../refusal.ts";
 import { beatRelayByName, registerRelay, relaysFor } from "../relays.ts";
+import { demandUnrevoked } from "../revocation.ts";
 import { acknowledgement, answers, BEARER, jsonBody, relayAnswer } from "./schemas.ts";
 
 const relayEntry = z.object({
@@ -66,6 +67,7 @@ export function addRelayRoutes(app: PlatformApp, services: Services): void {
     app.openapi(register, async (context) => {
       const { name, ...place } = context.req.valid("json");
       const relay = registerRelay(store, name, place, ownerOf(context.get("caller")));
+      demandUnrevoked("relay", relay);
       return context.json(await issueRelay(issuer, relay), 200);
     });
 
@@ -79,7 +81,7 @@ export function addRelayRoutes(app: PlatformApp, services: Services): void {
     });
     app.openapi(heartbeat, (context) => {
       const { name } = context.req.valid("json");
-      beatRelayByName(store, name, ownerOf(context.get("caller")));
+      demandUnrevoked("relay", beatRelayByName(store, name, ownerOf(context.get("caller"))));
       return context.json({ message: "Successfully triggered heartbeat" }, 200);
     });
   }

@@ -2,8 +2,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type Caller, permit, type Services } from "../access.ts";
 import type { PlatformApp } from "../app.ts";
+import { name } from "../names.ts";
 import { Refusal } from "../refusal.ts";
-import { revocationsFor } from "../revocation.ts";
+import { ownRelay } from "../relays.ts";
+import { demandUnrevoked, revocationsFor } from "../revocation.ts";
 import { answers, BEARER } from "./schemas.ts";
 
 const list = z.object({ gateways: z.array(z.string()), identities: z.array(z.string()) })
@@ -15,14 +17,28 @@ export function addRevocationRoutes(app: PlatformApp, services: Services): void 
   const get = createRoute({
     method: "get",
     path: "/api/v1/sallyport/revocations",
-    description: "Relays ask every few seconds, drop who stands here and let them in no more.",
+    description: "Relays ask every few seconds, drop who stands here and let them in no more. " +
+      "One that was cut off itself is refused.",
     security: BEARER,
     middleware: [permit(services, "role:relay", "relay", "instance")] as const,
+    request: { query: z.object({ relay: name.optional() }) },
     responses: answers("Ids of revoked gateways and identities", list),
   });
   app.openapi(get, (context) => {
-    return context.json(revocationsFor(store, organisationOf(context.get("caller"))), 200);
+    const caller = context.get("caller");
+    const { relay: name } = context.req.valid("query");
+    // One with a token of its own was judged by that.
+    const asking = name === undefined || caller.kind === "relay"
+      ? undefined
+      : ownRelay(store, name, ownerOf(caller));
+    if (asking) demandUnrevoked("relay", asking);
+    return context.json(revocationsFor(store, organisationOf(caller)), 200);
   });
+}
+
+function ownerOf(caller: Caller): { organisation: string | null; identity: string | null } {
+  const identity = caller.kind === "identity" ? caller.identity.id : null;
+  return { organisation: organisationOf(caller), identity };
 }
 
 /** null: every organisation's. */
