@@ -115,7 +115,12 @@ async function serve(socket: Socket, { http }: ConnectOptions, means: Means): Pr
   } catch (error) {
     if (signal.aborted) return;
     const { code, message } = asSallyportError(error);
-    folded.tell("warn", "connection {id} broke: {message}", { id, code, message });
+    // A gateway that cannot serve a TCP stream has no way to say so but to cut it off.
+    const text = stream.readableDidRead || http
+      ? "connection {id} broke: {message}"
+      : "connection {id} broke before the target sent anything ({message}): the gateway cannot " +
+        "reach it or its policy refuses it; its log says which";
+    folded.tell("warn", text, { id, code, message });
   }
 }
 

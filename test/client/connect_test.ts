@@ -170,6 +170,35 @@ Deno.test("with the relay away a local connection is closed and the log says why
   await log.line(new RegExp(`client: connection \\d+ failed: .*${HOST}:8443`));
 });
 
+Deno.test("a target that the gateway cannot reach: the log says where to look", async () => {
+  using log = captureLog("warn");
+  await using system = await startOwn();
+  const target = await startTarget(HOST, echo);
+  await target[Symbol.asyncDispose]();
+  await using local = await openPort(() => system.platform.grant(HOST, target.port));
+  await over(await local.dial());
+  await log.line(
+    /client: connection 1 broke before the target sent anything .* its log says which/,
+  );
+});
+
+Deno.test("a connection that breaks after an answer is not blamed on the target", async () => {
+  using log = captureLog("warn");
+  await using system = await startOwn();
+  await using target = await startTarget(HOST, (socket) => {
+    socket.once(
+      "data",
+      () => socket.write("hello", () => setImmediate(() => socket.resetAndDestroy())),
+    );
+  });
+  await using local = await openPort(() => system.platform.grant(HOST, target.port));
+  const socket = await local.dial();
+  const gone = over(socket);
+  socket.write("hello");
+  await gone;
+  await log.line(/client: connection 1 broke: /);
+});
+
 Deno.test("aborting ends every connection, also one that is being set up", async () => {
   await using system = await startOwn();
   await using target = await startTarget(HOST, echo);
