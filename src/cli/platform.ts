@@ -1,12 +1,11 @@
 /** `sallyport platform …`: the embedded platform and its administration. */
 import { object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { map, withDefault } from "@optique/core/modifiers";
+import { map } from "@optique/core/modifiers";
 import { argument, command } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import {
   identitySettings,
-  listSettings,
   platformInitSettings,
   platformStartSettings,
   tokenSettings,
@@ -17,15 +16,8 @@ import type { Action, CommandContext } from "./context.ts";
 import { COMMAND_USAGE } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 import { dataDir, withAdmin } from "./platform_admin.ts";
-import {
-  readmitGatewayCommand,
-  readmitRelayCommand,
-  revokeGatewayCommand,
-  revokeIdentityCommand,
-  revokeRelayCommand,
-  rotateIdentityCommand,
-} from "./platform_subject.ts";
-import { table } from "./table.ts";
+import { gatewaysCommand, relaysCommand } from "./platform_list.ts";
+import { revokeIdentityCommand, rotateIdentityCommand } from "./platform_subject.ts";
 
 type Run = (flags: GivenFlags, context: CommandContext) => Promise<number>;
 
@@ -52,33 +44,6 @@ const identityCreate = command(
   },
 );
 
-const gateways = command(
-  "gateways",
-  // Without a word more there is nothing for `or` to choose by.
-  withDefault(
-    or(
-      revokeGatewayCommand,
-      readmitGatewayCommand,
-      map(flagsOf(listSettings), (flags): Action => (context) => listGateways(flags, context)),
-    ),
-    (): Action => (context) => listGateways({ config: undefined }, context),
-  ),
-  { usageLine: usageOf(), brief: message`List gateways; revoke one.` },
-);
-
-const relays = command(
-  "relays",
-  withDefault(
-    or(
-      revokeRelayCommand,
-      readmitRelayCommand,
-      map(flagsOf(listSettings), (flags): Action => (context) => listRelays(flags, context)),
-    ),
-    (): Action => (context) => listRelays({ config: undefined }, context),
-  ),
-  { usageLine: usageOf(), brief: message`List relays; revoke one.` },
-);
-
 /** `sallyport platform …` */
 export const platformCommand = command(
   "platform",
@@ -94,8 +59,8 @@ export const platformCommand = command(
       or(leaf("create", tokenSettings, "Create a token; prints it, once.", createToken)),
       { usageLine: COMMAND_USAGE, brief: message`Access and enrolment tokens.` },
     ),
-    gateways,
-    relays,
+    gatewaysCommand,
+    relaysCommand,
   ),
   {
     usageLine: COMMAND_USAGE,
@@ -171,46 +136,4 @@ async function createToken(flags: GivenFlags, context: CommandContext): Promise<
     context.out(token);
     return EXIT.ok;
   });
-}
-
-async function listGateways(flags: GivenFlags, context: CommandContext): Promise<number> {
-  const { values: { data, json } } = load(listSettings, flags, context);
-  return await withAdmin(data, context, (admin) => {
-    print(
-      admin.gateways(),
-      ["name", "id", "organisation", "relay", "heartbeat", "revokedAt"],
-      json,
-      context,
-    );
-    return EXIT.ok;
-  });
-}
-
-async function listRelays(flags: GivenFlags, context: CommandContext): Promise<number> {
-  const { values: { data, json } } = load(listSettings, flags, context);
-  return await withAdmin(data, context, (admin) => {
-    const columns = [
-      "name",
-      "type",
-      "host",
-      "sshPort",
-      "tlsPort",
-      "organisation",
-      "heartbeat",
-      "revokedAt",
-    ];
-    print(admin.relays(), columns, json, context);
-    return EXIT.ok;
-  });
-}
-
-function print(
-  rows: object[],
-  columns: string[],
-  json: boolean | undefined,
-  context: CommandContext,
-) {
-  if (json) return context.out(JSON.stringify(rows, null, 2));
-  if (rows.length === 0) return context.err("None.");
-  context.out(table(rows as Record<string, unknown>[], columns));
 }
