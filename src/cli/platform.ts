@@ -90,6 +90,13 @@ async function start(flags: GivenFlags, context: CommandContext): Promise<number
     dataDir: dataDir(values.data, context),
     listen: parseListenAddress(values.listen, "--listen"),
     tlsHost: values.tlsHost,
+    limits: {
+      connections: values.maxConnections,
+      connectionsPerAddress: values.maxConnectionsPerAddress,
+      requests: values.maxRequests,
+      anonymousRequests: values.maxAnonymousRequests,
+      failedLogins: values.maxFailedLogins,
+    },
   }, context.signal);
   context.err(`The platform serves ${url}; give it to gateways and relays with --domain.`);
   await finished;

@@ -1,7 +1,7 @@
 /** Settings of `sallyport platform …`. */
 import * as z from "zod";
 import { commonSettings, jsonSetting, logFileSettings } from "./common.ts";
-import { duration, oneOf, type Settings, text } from "./setting.ts";
+import { duration, oneOf, type Settings, text, whole } from "./setting.ts";
 
 /** Where the platform keeps everything. */
 const dataSetting = {
@@ -41,6 +41,46 @@ export const platformStartSettings = {
       "Serve https, with a certificate of the platform's own authority for this name or address.",
     schema: text,
     defaultHelp: "plain http, for loopback",
+  },
+  maxConnections: {
+    flags: ["--max-connections"],
+    env: ["SALLYPORT_PLATFORM_MAX_CONNECTIONS"],
+    metavar: "COUNT",
+    help: "Connections at one time; beyond, the oldest of whoever has most is closed.",
+    schema: whole(1, 65_536),
+    default: "1024",
+  },
+  maxConnectionsPerAddress: {
+    flags: ["--max-connections-per-address"],
+    env: ["SALLYPORT_PLATFORM_MAX_CONNECTIONS_PER_ADDRESS"],
+    metavar: "COUNT",
+    help: "Connections of one address (IPv6: /64) at one time; beyond, its oldest is closed.",
+    schema: whole(1, 65_536),
+    default: "256",
+  },
+  maxRequests: {
+    flags: ["--max-requests"],
+    env: ["SALLYPORT_PLATFORM_MAX_REQUESTS"],
+    metavar: "COUNT",
+    help: "Requests a minute of one identity, gateway or relay; more are answered 429.",
+    schema: whole(1, 1_000_000),
+    default: "600",
+  },
+  maxAnonymousRequests: {
+    flags: ["--max-anonymous-requests"],
+    env: ["SALLYPORT_PLATFORM_MAX_ANONYMOUS_REQUESTS"],
+    metavar: "COUNT",
+    help: "Requests a minute of one address (IPv6: /64) without a token known to be good.",
+    schema: whole(1, 1_000_000),
+    default: "300",
+  },
+  maxFailedLogins: {
+    flags: ["--max-failed-logins"],
+    env: ["SALLYPORT_PLATFORM_MAX_FAILED_LOGINS"],
+    metavar: "COUNT",
+    help: "Wrong tokens and logins a minute of one address (IPv6: /64); then 429.",
+    schema: whole(1, 1_000_000),
+    default: "20",
   },
   ...logFileSettings,
   ...commonSettings,

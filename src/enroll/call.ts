@@ -177,7 +177,14 @@ function statusError(response: Response, text: string, call: string): SallyportE
     case 408:
       return new SallyportError("api-unreachable", message);
     case 429:
-      return new SallyportError("api-rate-limited", message, { retryAfter });
+      return new SallyportError("api-rate-limited", message, {
+        hint: retryAfter === undefined
+          ? "too many calls came from here: wait before the next one"
+          : `too many calls came from here: the next one is welcome in ${
+            Math.ceil(retryAfter / 1000)
+          } s`,
+        retryAfter,
+      });
   }
   if (status >= 500) return new SallyportError("api-status", message, { retryAfter });
   return new SallyportError("api-rejected", message, {

@@ -3,6 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { type Gateway, gatewayById } from "./gateways.ts";
 import { type Identity, identityById, type Role } from "./identities.ts";
 import type { Issuer } from "./issue.ts";
+import { bearerOf, type Rates } from "./rates.ts";
 import { Refusal } from "./refusal.ts";
 import { type Relay, relayById } from "./relays.ts";
 import { demandUnrevoked } from "./revocation.ts";
@@ -24,10 +25,15 @@ export type Access = `role:${Role}` | "gateway" | "relay" | "instance";
 export interface Services {
   store: Store;
   issuer: Issuer;
+  rates: Rates;
 }
 
 /** Types of the application. */
 export interface PlatformEnv {
+  Bindings: {
+    /** Who is counted for the request (`peerOf`). */
+    peer: string;
+  };
   Variables: { caller: Caller };
 }
 
@@ -35,10 +41,15 @@ export interface PlatformEnv {
  * Lets callers of the given kinds through. 401 for whoever cannot be told, 403 for all others, and for
  * those who were revoked.
  */
-export function permit({ store }: Services, ...access: Access[]): MiddlewareHandler<PlatformEnv> {
+export function permit(
+  { store, rates }: Services,
+  ...access: Access[]
+): MiddlewareHandler<PlatformEnv> {
   return async (context, next) => {
-    const header = context.req.header("authorization") ?? "";
-    const caller = authenticate(store, /^Bearer +(\S+)$/i.exec(header)?.[1]);
+    const token = bearerOf(context);
+    if (token === undefined) throw new Refusal(401, "no bearer token was sent");
+    const caller = authenticate(store, token);
+    rates.prove(token, nameOf(caller, context.env.peer));
     if (!mayCall(caller, access)) {
       throw new Refusal(403, `this token is not for this call, which is for ${describe(access)}`);
     }
@@ -47,8 +58,21 @@ export function permit({ store }: Services, ...access: Access[]): MiddlewareHand
   };
 }
 
-function authenticate(store: Store, text: string | undefined): Caller {
-  if (text === undefined) throw new Refusal(401, "no bearer token was sent");
+/** By what a caller's requests are counted: many relays have the instance's secret. */
+function nameOf(caller: Caller, peer: string): string {
+  switch (caller.kind) {
+    case "identity":
+      return `identity ${caller.identity.id}`;
+    case "gateway":
+      return `gateway ${caller.gateway.id}`;
+    case "relay":
+      return `relay ${caller.relay.id}`;
+    case "instance":
+      return `instance ${peer}`;
+  }
+}
+
+function authenticate(store: Store, text: string): Caller {
   const token = readToken(store, text);
   if (token?.kind === "instance") return { kind: "instance" };
   if (token?.kind === "identity" && token.identity) {

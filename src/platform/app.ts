@@ -5,7 +5,6 @@ import { FoldedLog } from "../folding.ts";
 import { logger } from "../log.ts";
 import { VERSION } from "../version.ts";
 import type { PlatformEnv, Services } from "./access.ts";
-import { limitBody } from "./body.ts";
 import { errorBody, Refusal } from "./refusal.ts";
 import { addAuthRoutes } from "./routes/auth.ts";
 import { addConnectionRoutes } from "./routes/connections.ts";
@@ -15,9 +14,6 @@ import { addRelayEnrolmentRoutes } from "./routes/relay_enrolment.ts";
 import { addRevocationRoutes } from "./routes/revocations.ts";
 
 const log = logger("platform");
-
-/** Largest body that is read, bytes; the largest useful one is under 2 KiB. */
-const MAX_BODY = 64 * 1024;
 
 /** An application that routes are added to. */
 export type PlatformApp = OpenAPIHono<PlatformEnv>;
@@ -37,9 +33,10 @@ export function platformApp(services: Services): PlatformApp {
     context.header("cache-control", "no-store");
     context.header("x-content-type-options", "nosniff");
   });
-  app.use(limitBody(MAX_BODY));
+  app.use(services.rates.middleware());
   app.onError((error, context) => {
-    const { status, message, name } = toAnswer(error, refusals);
+    const { status, message, name, retryAfter } = toAnswer(error, refusals);
+    if (retryAfter !== undefined) context.header("retry-after", String(retryAfter));
     return context.json(errorBody(status, message, name), status as 400);
   });
   app.notFound((context) => {
@@ -68,11 +65,13 @@ export function platformApp(services: Services): PlatformApp {
 function toAnswer(
   error: unknown,
   refusals: FoldedLog,
-): { status: number; message: string; name?: string } {
+): { status: number; message: string; name?: string; retryAfter?: number } {
   if (error instanceof Refusal) {
-    const { status, message } = error;
+    const { status, message, error: name, retryAfter: wait } = error;
     refusals.tell("info", "refused with {status}: {message}", { status, message });
-    return { status, message, name: error.error };
+    // Whole seconds (RFC 9110 §10.2.3), rounded up: who waits so long is served.
+    const retryAfter = wait === undefined ? undefined : Math.ceil(wait / 1000);
+    return { status, message, name, retryAfter };
   }
   if (error instanceof HTTPException && error.status < 500) {
     return { status: error.status, message: error.message || "the request cannot be read" };

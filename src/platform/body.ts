@@ -1,42 +1,40 @@
 /** Reading a request's body, up to a limit. */
-import type { MiddlewareHandler } from "hono";
-import type { PlatformEnv } from "./access.ts";
-import { Refusal } from "./refusal.ts";
+import type { IncomingMessage } from "node:http";
+
+/** What is still read and thrown away of a body that is too long, bytes: many send it all, then listen. */
+const THROWN_AWAY = 1024 * 1024;
 
 /**
- * Reads the whole body before anything else happens, whether its length was announced or not. Hono's
- * own middleware would copy the request with its signal, of which Deno then prints a warning.
+ * The whole body, or undefined if it is longer than `most` bytes, whether that was announced or not. Its
+ * rest is not kept then, and the connection is closed if it is too much. Rejects if the peer is gone.
  */
-export function limitBody(most: number): MiddlewareHandler<PlatformEnv> {
-  return async (context, next) => {
-    const { raw } = context.req;
-    if (raw.body) {
-      const { url, method, headers } = raw;
-      const body = await readBody(raw.body, Number(headers.get("content-length") ?? 0), most);
-      context.req.raw = new Request(url, { method, headers, ...(body && { body }) });
-    }
-    await next();
-  };
-}
-
-async function readBody(
-  stream: ReadableStream<Uint8Array>,
-  announced: number,
+export async function readBody(
+  incoming: IncomingMessage,
   most: number,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const chunks: Uint8Array[] = [];
+  let length = Number(incoming.headers["content-length"] ?? 0);
+  if (length > most) return throwAway(incoming);
+  length = 0;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const take = (chunk: Uint8Array) => {
+    length += chunk.length;
+    if (length > most) resolve();
+    else chunks.push(chunk);
+  };
+  incoming.on("data", take).once("end", resolve).once("error", reject)
+    .once("close", () => reject(new Error("the peer is gone")));
+  await promise;
+  incoming.off("data", take);
+  return length > most ? throwAway(incoming) : join(chunks, length);
+}
+
+function throwAway(incoming: IncomingMessage): undefined {
   let length = 0;
-  if (announced <= most) {
-    for await (const chunk of stream) {
-      length += chunk.length;
-      if (length > most) break;
-      chunks.push(chunk);
-    }
-  }
-  if (announced > most || length > most) {
-    throw new Refusal(413, `the body is longer than ${most} bytes`);
-  }
-  return length === 0 ? undefined : join(chunks, length);
+  incoming.on("error", () => {}).on("data", (chunk: Uint8Array) => {
+    length += chunk.length;
+    if (length > THROWN_AWAY) incoming.socket.destroy();
+  });
 }
 
 function join(chunks: Uint8Array[], length: number): Uint8Array<ArrayBuffer> {

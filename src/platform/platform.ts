@@ -2,20 +2,18 @@
  * `sallyport platform start`: the embedded stand-in for the Infisical platform, for one machine,
  * trials and tests.
  */
-import { asSallyportError } from "../errors.ts";
-import { formatAddress, type ListenAddress, listenError } from "../listen.ts";
+import { formatAddress, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
 import { platformApp } from "./app.ts";
 import { Authorities } from "./authorities.ts";
 import { dataFiles, writeOwnFile } from "./data_directory.ts";
 import { DEFAULT_LIVES, issueApi, type Issuer, type Lives } from "./issue.ts";
 import { checked, host } from "./names.ts";
+import { DEFAULT_RATES, type RateLimits, Rates } from "./rates.ts";
+import { serveApi, type ServerLimits } from "./server.ts";
 import { Store } from "./store.ts";
 
 const log = logger("platform");
-
-/** The flag that decides where the platform listens. */
-const SETTING = "--listen";
 
 /** How the platform is run. */
 export interface PlatformOptions {
@@ -31,6 +29,10 @@ export interface PlatformOptions {
   now?: () => Date;
   /** How long certificates live, for trials and tests, ms. @default 1 day, 5 min, 30 days */
   lives?: Partial<Lives>;
+  /** What strangers and callers may take up. */
+  limits?: Partial<ServerLimits & RateLimits>;
+  /** Clock of the rates, ms, never put back. @default performance.now */
+  elapsed?: () => number;
 }
 
 /** A platform that is listening. */
@@ -51,7 +53,7 @@ export async function startPlatform(
   signal: AbortSignal,
 ): Promise<RunningPlatform> {
   signal.throwIfAborted();
-  const { dataDir, listen, tlsHost, now = () => new Date(), lives } = options;
+  const { dataDir, listen, tlsHost, now = () => new Date(), lives, limits = {} } = options;
   const store = Store.open(dataDir, now);
   try {
     const issuer: Issuer = {
@@ -61,12 +63,16 @@ export async function startPlatform(
     };
     const tls = tlsHost === undefined ? undefined : await apiKeys(issuer, dataDir, tlsHost);
     signal.throwIfAborted();
-    const app = platformApp({ store, issuer });
-    const server = serve(listen, tls, (request) => app.fetch(request), signal);
-    const address = { host: server.addr.hostname, port: server.addr.port };
+    const rates = new Rates({ ...DEFAULT_RATES, ...limits }, options.elapsed);
+    const app = platformApp({ store, issuer, rates });
+    const handler = async (request: Request, peer: string) => await app.fetch(request, { peer });
+    const { address, finished: served } = await serveApi(
+      { listen, tls, limits, handler },
+      signal,
+    );
     const url = publicUrl(listen, address, tlsHost);
     log.info("the platform is on {url}", { url });
-    const finished = server.finished.finally(() => {
+    const finished = served.finally(() => {
       store.close();
       log.info("the platform has stopped");
     });
@@ -81,36 +87,6 @@ async function apiKeys(issuer: Issuer, dataDir: string, tlsHost: string) {
   const { certificate, key, authority } = await issueApi(issuer, checked(host, tlsHost, "host"));
   writeOwnFile(dataFiles(dataDir).apiCertificate, authority);
   return { cert: certificate, key };
-}
-
-function serve(
-  listen: ListenAddress,
-  tls: { cert: string; key: string } | undefined,
-  handler: (request: Request) => Response | Promise<Response>,
-  signal: AbortSignal,
-): Deno.HttpServer<Deno.NetAddr> {
-  // "::" takes both families, where the machine has IPv6.
-  const hosts = listen.host ? [listen.host] : ["::", "0.0.0.0"];
-  const failures: unknown[] = [];
-  for (const hostname of hosts) {
-    try {
-      return Deno.serve({
-        hostname,
-        port: listen.port,
-        signal,
-        ...tls,
-        // Deno prints a line of its own unless it is told where to.
-        onListen: () => {},
-        onError: (error) => {
-          log.error("a call failed: {message}", { message: asSallyportError(error).message });
-          return new Response(null, { status: 500 });
-        },
-      }, handler);
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  throw listenError(failures[0], listen, SETTING);
 }
 
 function publicUrl(asked: ListenAddress, bound: ListenAddress, tlsHost?: string): string {

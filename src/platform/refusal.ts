@@ -7,9 +7,12 @@ export const REFUSAL_NAMES = {
   401: "Unauthorized",
   403: "Forbidden",
   404: "NotFound",
+  408: "RequestTimeout",
   409: "Conflict",
   413: "PayloadTooLarge",
   422: "ValidationFailure",
+  429: "TooManyRequests",
+  431: "RequestHeaderFieldsTooLarge",
 } as const;
 
 /** Status of a refused call. */
@@ -24,9 +27,14 @@ export class Refusal extends SallyportError {
   constructor(
     status: RefusalStatus,
     message: string,
-    { hint, error }: { hint?: string; error?: string } = {},
+    { hint, error, retryAfter }: {
+      hint?: string;
+      error?: string;
+      /** How long to wait before the same may be tried again, ms. */
+      retryAfter?: number;
+    } = {},
   ) {
-    super("platform-request", message, { hint });
+    super("platform-request", message, { hint, retryAfter });
     this.status = status;
     this.error = error;
   }

@@ -1,0 +1,202 @@
+/** What strangers try at the platform's API before they are anybody: connections, time, sizes. */
+import assert from "node:assert/strict";
+import { until } from "../virtual_clock.ts";
+import { platform } from "./fixture.ts";
+import { ask, RawClient, requestText } from "./raw_client.ts";
+
+const listen = { host: "127.0.73.1", port: 0 };
+const LOGIN = "/api/v1/auth/universal-auth/login";
+const JSON_TYPE = "content-type: application/json";
+
+const short = { handshakeTimeout: 300, headersTimeout: 300, requestTimeout: 600, idleTimeout: 300 };
+
+/** An honest client is served, in time. */
+async function served(url: string, from?: string, tls = false): Promise<void> {
+  const { status } = await ask(url, requestText("GET", "/api/status"), { from, tls });
+  assert.equal(status, 200);
+}
+
+for (const tls of [false, true]) {
+  const name = tls ? "over TLS" : "in the clear";
+  Deno.test(`${name}, a slow loris gains no more than the time for a request`, async (t) => {
+    await using p = await platform({
+      listen,
+      limits: short,
+      ...(tls && { tlsHost: "127.0.73.1" }),
+    });
+    const attack = async (what: string, work: (client: RawClient) => unknown, fits: RegExp) => {
+      await t.step(what, async () => {
+        using client = new RawClient(p.url, { tls });
+        const started = performance.now();
+        const dripping = work(client);
+        assert.match(await client.end(3_000), fits);
+        assert.ok(performance.now() - started < 2_500);
+        await dripping;
+        await served(p.url, undefined, tls);
+      });
+    };
+    await attack("who says nothing", () => {}, /^HTTP\/1\.1 408 |^$/);
+    await attack(
+      "who sends headers byte by byte",
+      (client) => client.drip(requestText("GET", "/api/status", ["x-long: ".padEnd(400, "y")]), 20),
+      /^HTTP\/1\.1 408 /,
+    );
+    await attack(
+      "who stops in the middle of a header",
+      (client) => client.send("GET /api/status HTTP/1.1\r\nhost: x\r\nx-half: "),
+      /^HTTP\/1\.1 408 .*\{"statusCode":408,"message":"[^"]+","error":"RequestTimeout"\}$/s,
+    );
+    await attack(
+      "who sends a body byte by byte",
+      (client) => {
+        client.send(requestText("POST", LOGIN, [JSON_TYPE, "content-length: 500"]));
+        return client.drip("x".repeat(500), 20);
+      },
+      /^HTTP\/1\.1 408 /,
+    );
+    await attack(
+      "who sends no more than half of a body",
+      (client) => client.send(requestText("POST", LOGIN, [JSON_TYPE, "content-length: 9"], "half")),
+      /^HTTP\/1\.1 408 /,
+    );
+    await attack(
+      "who sends chunks of one byte without an end",
+      (client) => {
+        client.send(requestText("POST", LOGIN, [JSON_TYPE, "transfer-encoding: chunked"]));
+        return client.drip("1\r\nx\r\n".repeat(100), 5);
+      },
+      /^HTTP\/1\.1 408 /,
+    );
+    await attack(
+      "who keeps a connection that was answered, silent",
+      (client) => client.send(requestText("GET", "/api/status")),
+      /^HTTP\/1\.1 200 [^]*\}$/,
+    );
+    await attack(
+      "who keeps it with the begin of a second request",
+      (client) => {
+        client.send(requestText("GET", "/api/status") + "GET /api/st");
+      },
+      /^HTTP\/1\.1 200 [^]*HTTP\/1\.1 408 /,
+    );
+  });
+}
+
+Deno.test("who does not finish a TLS handshake is closed, whatever came of it", async (t) => {
+  await using p = await platform({ listen, limits: short, tlsHost: "127.0.73.1" });
+  for (
+    const [what, hello] of [
+      ["nothing", ""],
+      ["half a ClientHello", "\x16\x03\x01\x02\x00\x01"],
+      ["plain HTTP", requestText("GET", "/api/status")],
+      ["garbage", "\x00\xff\x13\x37".repeat(64)],
+    ]
+  ) {
+    await t.step(what!, async () => {
+      using client = new RawClient(p.url);
+      client.socket.write(hello!, "latin1");
+      assert.doesNotMatch(await client.end(2_000), /HTTP/);
+      await served(p.url, undefined, true);
+    });
+  }
+});
+
+Deno.test("too much is refused by its own name: headers 431, body 413, garbage 400", async () => {
+  await using p = await platform({ listen });
+  const login = (...headers: string[]) => requestText("POST", LOGIN, [JSON_TYPE, ...headers]);
+  const long = "y".repeat(9_000);
+  const many = Array.from({ length: 1_000 }, (_, i) => `x-${i}: 0123456789`);
+  const attempts: [request: string, status: number, error: string][] = [
+    [requestText("GET", `/${long}`), 431, "RequestHeaderFieldsTooLarge"],
+    [requestText("GET", "/api/status", [`x: ${long}`]), 431, "RequestHeaderFieldsTooLarge"],
+    [requestText("GET", "/api/status", many), 431, "RequestHeaderFieldsTooLarge"],
+    [login("content-length: 17000"), 413, "PayloadTooLarge"],
+    [login("content-length: 999999999999"), 413, "PayloadTooLarge"],
+    ["\x16\x03\x01garbage\r\n\r\n", 400, "BadRequest"],
+    [login("content-length: 5", "transfer-encoding: chunked"), 400, "BadRequest"],
+    [login("content-length: 5", "content-length: 6"), 400, "BadRequest"],
+    [requestText("TRACE", "/api/status"), 400, "BadRequest"],
+  ];
+  for (const [request, wanted, error] of attempts) {
+    const { status, body } = await ask(p.url, request);
+    assert.equal(status, wanted, request.slice(0, 200));
+    assert.equal(JSON.parse(body).error, error);
+  }
+  await served(p.url);
+});
+
+Deno.test("an announced body is not waited for when it is too long already", async () => {
+  await using p = await platform({ listen });
+  using client = new RawClient(p.url);
+  client.send(requestText("POST", LOGIN, [JSON_TYPE, "content-length: 99999999"]));
+  await client.has(/^HTTP\/1\.1 413 /);
+  const chunk = "x".repeat(64 * 1024);
+  for (let i = 0; i < 64 && !client.socket.destroyed; i++) {
+    await new Promise((resolve) => client.socket.write(chunk, resolve));
+  }
+  await client.end();
+});
+
+Deno.test("one address that opens connections without end closes its own, and nobody else's", async () => {
+  await using p = await platform({
+    listen,
+    limits: { connections: 20, connectionsPerAddress: 8 },
+  });
+  using honest = new RawClient(p.url, { from: "127.0.73.2" });
+  honest.send("GET /api/status HTTP/1.1\r\n");
+  const flood: RawClient[] = [];
+  for (let i = 0; i < 100; i++) flood.push(new RawClient(p.url, { from: "127.0.73.66" }));
+  const open = () => flood.filter(({ socket }) => !socket.destroyed).length;
+  await until(() => open() === 8, "all but eight of the flood are closed");
+  honest.send("host: x\r\n\r\n");
+  await honest.has(/^HTTP\/1\.1 200 /);
+  await served(p.url, "127.0.73.66");
+  for (const one of flood) one.socket.destroy();
+});
+
+Deno.test("many addresses that open connections without end crowd out nobody who has few", async () => {
+  await using p = await platform({
+    listen,
+    limits: { connections: 20, connectionsPerAddress: 8 },
+  });
+  using honest = new RawClient(p.url, { from: "127.0.73.2" });
+  honest.send("GET /api/status HTTP/1.1\r\n");
+  const flood: RawClient[] = [];
+  for (let i = 0; i < 120; i++) {
+    flood.push(new RawClient(p.url, { from: `127.0.73.${50 + i % 6}` }));
+  }
+  const open = () => flood.filter(({ socket }) => !socket.destroyed).length;
+  await until(() => open() === 19, "nineteen of the flood are left");
+  honest.send("host: x\r\n\r\n");
+  await honest.has(/^HTTP\/1\.1 200 /);
+  await served(p.url, "127.0.73.3");
+  for (const one of flood) one.socket.destroy();
+});
+
+Deno.test("pipelined requests whose answers nobody reads do not pile up", async () => {
+  await using p = await platform({ listen, limits: { stallTimeout: 1_000 } });
+  using client = new RawClient(p.url);
+  client.socket.pause();
+  const before = Deno.memoryUsage().rss;
+  const many = requestText("GET", "/api/docs/json").repeat(1_000);
+  for (let i = 0; i < 20 && !client.socket.destroyed; i++) {
+    client.send(many);
+    await served(p.url, "127.0.73.2");
+  }
+  assert.ok(Deno.memoryUsage().rss - before < 100e6, `${Deno.memoryUsage().rss - before} bytes`);
+});
+
+Deno.test("stopping answers what was asked and waits for nobody else", async () => {
+  const p = await platform({ listen });
+  using asking = new RawClient(p.url);
+  using silent = new RawClient(p.url);
+  using half = new RawClient(p.url);
+  half.send("GET /api/status HTTP/1.1\r\n");
+  asking.send(requestText("GET", "/api/docs/json"));
+  await asking.has(/openapi/);
+  const started = performance.now();
+  await p.dispose();
+  assert.ok(performance.now() - started < 2_000);
+  for (const client of [asking, silent, half]) await client.end();
+  assert.match(asking.received, /\}$/);
+});
