@@ -79,7 +79,8 @@ export class UniversalAuth implements Credentials {
       // What can be had again later must not spoil a token that still holds.
       if (error.retryable) {
         log.warn("token not renewed yet: {message}", { message: error.message });
-        return session;
+        const renewAt = Math.max(session.renewAt, now + (error.retryAfter ?? 0));
+        return { ...session, renewAt: Math.min(renewAt, session.expires) };
       }
       log.info("token not renewable ({message}): logging in again", { message: error.message });
       return await this.#login();

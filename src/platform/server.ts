@@ -22,6 +22,9 @@ const log = logger("platform");
 /** The flag that decides where the platform listens. */
 const SETTING = "--listen";
 
+/** Requests that may wait for their answers on one connection: hardly anybody sends a second one early. */
+const MOST_UNANSWERED = 8;
+
 /** What strangers may take up. */
 export interface ServerLimits extends GuestLimits {
   /** Time for a TLS handshake, ms. */
@@ -81,9 +84,17 @@ export async function serveApi(
     folded.tell("warn", "too many connections: the oldest of {peer} is closed", { peer });
   });
   const answering = new Set<Promise<void>>();
+  const unanswered = new WeakMap<Socket, number>();
   const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const { socket } = incoming;
+    const asked = unanswered.get(socket) ?? 0;
+    if (asked >= MOST_UNANSWERED) return void socket.destroy();
+    unanswered.set(socket, asked + 1);
     const work = exchange(incoming, outgoing, { most: limits.body, guests, handler })
-      .finally(() => answering.delete(work));
+      .finally(() => {
+        answering.delete(work);
+        unanswered.set(socket, unanswered.get(socket)! - 1);
+      });
     answering.add(work);
   };
   const { server, address } = await open(options, limits, (server) => {

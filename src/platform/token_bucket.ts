@@ -8,6 +8,9 @@
 /** Buckets that are remembered; the one that was not used for longest gives way. */
 const MOST = 10_000;
 
+/** What summing up small parts may lose. */
+const ROUNDING = 1e-6;
+
 interface Bucket {
   tokens: number;
   /** When it had that many, ms. */
@@ -62,7 +65,7 @@ export class TokenBuckets {
   }
 
   #untilOne({ tokens }: Bucket): number {
-    return tokens >= 1 ? 0 : (1 - tokens) / this.#rate;
+    return tokens > 1 - ROUNDING ? 0 : (1 - tokens) / this.#rate;
   }
 
   /** Tokens a ms. */

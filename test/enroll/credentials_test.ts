@@ -73,6 +73,21 @@ Deno.test("universal auth logs in again when the token has expired or its longes
   assert.deepEqual(api.calls, ["login c s", "login c s", "renew t2", "login c s"]);
 });
 
+Deno.test("universal auth renews no earlier than the platform asks for, while its token holds", async () => {
+  const api = new FakeLogin();
+  const { way, at } = universal(api);
+  await way.token();
+  api.fail = new SallyportError("api-rate-limited", "429", { retryAfter: 10_000 });
+  for (const second of [80, 81, 89, 90, 91]) {
+    at(second);
+    assert.equal(await way.token(), "t1");
+  }
+  assert.deepEqual(api.calls, ["login c s", "renew t1", "renew t1"]);
+  api.fail = undefined;
+  at(100);
+  assert.equal(await way.token(), "t4");
+});
+
 Deno.test("universal auth logs in when renewal is refused, and keeps its token when the API is away", async () => {
   const api = new FakeLogin();
   const { way, at } = universal(api);
