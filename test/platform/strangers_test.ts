@@ -208,7 +208,8 @@ Deno.test("stopping answers what was asked and waits for nobody else", async () 
   using asking = new RawClient(p.url);
   using silent = new RawClient(p.url);
   using half = new RawClient(p.url);
-  half.send("GET /api/status HTTP/1.1\r\n");
+  half.send(requestText("POST", LOGIN, [JSON_TYPE, "content-length: 9"], "half"));
+  await until(() => half.socket.bytesWritten > 0 && silent.socket.readyState === "open", "sent");
   asking.send(requestText("GET", "/api/docs/json"));
   await asking.has(/openapi/);
   const started = performance.now();
