@@ -55,6 +55,7 @@ const CODES = {
   "relay-unreachable": [EXIT.unavailable, true],
   "relay-none": [EXIT.unavailable, true],
   "ssh-protocol": [EXIT.unavailable, true],
+  "ssh-algorithms": [EXIT.unavailable, true],
   "ssh-closed": [EXIT.unavailable, true],
   "ssh-authentication": [EXIT.credentials, true],
   "ssh-channel": [EXIT.unavailable, true],

@@ -1,7 +1,8 @@
 /**
  * What we offer and accept in a key exchange. Only what OpenSSH ships by default today: no SHA-1, no
- * CBC, no group1, no compression; and no ecdh-sha2-nistp521, which Deno's createECDH lacks. Within that, the order is by measured speed on Deno: its
- * ChaCha20 is three to six times as fast as its AES (protocol.md, "Facts about the parts").
+ * CBC, no group1, no compression; and no ecdh-sha2-nistp521, which Deno's createECDH lacks. Within
+ * that, the order is by measured speed on Deno: its ChaCha20 is three to six times as fast as its AES
+ * (protocol.md, "Facts about the parts").
  */
 
 /** Lists in order of preference, in SSH's own names. */
@@ -47,3 +48,35 @@ export const ALGORITHMS: Algorithms = {
     "hmac-sha2-512",
   ],
 };
+
+/** What was agreed on in a key exchange (RFC 4253 §7.1); `cs` is client to server, `sc` back. */
+export interface Negotiated {
+  kex: string;
+  serverHostKey: string;
+  cs: { cipher: string; mac: string };
+  sc: { cipher: string; mac: string };
+}
+
+/**
+ * Ciphers under which packets can be cut out of the beginning of a session unless both sides exchange
+ * keys strictly (Terrapin, CVE-2023-48795), and MACs that make it possible with the other ciphers. With
+ * GCM, or with a MAC over the plain text, a missing packet is noticed at the next one.
+ */
+function needsStrictness(algorithm: string): boolean {
+  return algorithm === "chacha20-poly1305@openssh.com" || algorithm.endsWith("-etm@openssh.com");
+}
+
+/** What of `algorithms` is safe with a peer that does not exchange keys strictly. */
+export function withoutStrictness(algorithms: Algorithms): Algorithms {
+  const safe = (name: string) => !needsStrictness(name);
+  return {
+    ...algorithms,
+    cipher: algorithms.cipher.filter(safe),
+    mac: algorithms.mac.filter(safe),
+  };
+}
+
+/** The algorithms among the negotiated ones that must not be used without strictness. */
+export function unsafeWithoutStrictness({ cs, sc }: Negotiated): string[] {
+  return [...new Set([cs.cipher, sc.cipher, cs.mac, sc.mac].filter(needsStrictness))];
+}

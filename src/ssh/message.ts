@@ -24,6 +24,7 @@ export const MESSAGE = {
 /** Reasons in DISCONNECT (RFC 4253 §11.1). */
 export const DISCONNECT = {
   protocolError: 2,
+  keyExchangeFailed: 3,
   hostKeyNotVerifiable: 9,
   connectionLost: 10,
   byApplication: 11,

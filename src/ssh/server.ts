@@ -13,7 +13,7 @@ import {
 } from "../certificates/ssh.ts";
 import { blobType, signatureFits, verifySsh } from "../certificates/ssh_key.ts";
 import { SallyportError } from "../errors.ts";
-import type { Algorithms } from "./algorithms.ts";
+import type { Algorithms, Negotiated } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
 import type { HostCredentials } from "./internals/transport.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
@@ -55,6 +55,8 @@ export interface GatewaySession {
   /** The gateway's id: its user name, which its certificate vouches for. */
   readonly gatewayId: string;
   readonly certificate: SshCertificate;
+  /** What was agreed on in the last key exchange. */
+  readonly algorithms: Negotiated;
   /** Resolves when it is over: with the reason, or undefined if `close` ended it. */
   readonly closed: Promise<SallyportError | undefined>;
   readonly channels: number;
@@ -145,6 +147,9 @@ function gatewaySession(
   return {
     gatewayId,
     certificate,
+    get algorithms() {
+      return session.negotiated!;
+    },
     closed: session.closed,
     get channels() {
       return session.connection.channels;

@@ -1,63 +1,31 @@
 /** OpenSSH as judge of our certificates and of our SSH, both ways. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import type { KeyObject } from "node:crypto";
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { issueSshCertificate, type SshCertificateRequest } from "../../src/certificates/ssh.ts";
-import {
-  formatAuthorizedKey,
-  formatPrivateKey,
-  publicKeyBlob,
-} from "../../src/certificates/ssh_key.ts";
+import type { SshCertificateRequest } from "../../src/certificates/ssh.ts";
 import { type ErrorCode, SallyportError } from "../../src/errors.ts";
 import { ALGORITHMS, type Algorithms } from "../../src/ssh/algorithms.ts";
-import { connectSsh, type ConnectSshOptions, type SshSession } from "../../src/ssh/client.ts";
-import { acceptSsh, type GatewaySession } from "../../src/ssh/server.ts";
 import { requirement } from "../requirements.ts";
 import { GATEWAY_ID, KEY_TYPES, type KeyType, newKey } from "../ssh/pair.ts";
 import { temporaryFolder } from "../temporary.ts";
+import { writeLine } from "./openssh_program.ts";
 import {
-  HOST,
-  type Program,
-  type SshdOptions,
-  startSsh,
-  startSshd,
-  USER,
-  writeKey,
-  writeLine,
-} from "./openssh_program.ts";
+  closed,
+  issue,
+  RELAY,
+  type SshCase,
+  type SshdCase,
+  withSsh,
+  withSshd,
+} from "./openssh_visit.ts";
 
 const HOUR = 3_600_000;
-const RELAY = "relay.test:2222";
 const NAMES: Record<KeyType, string> = { rsa: "RSA", ecdsa: "ECDSA", ed25519: "ED25519" };
 const past = {
   validAfter: new Date(Date.now() - 2 * HOUR),
   validBefore: new Date(Date.now() - HOUR),
 };
 const stranger = newKey("ed25519");
-
-/** The certificate that a platform issues, with what a test wants different. */
-function issue(
-  certType: "user" | "host",
-  publicKey: KeyObject,
-  authorityKey: KeyObject,
-  over: Partial<SshCertificateRequest> = {},
-) {
-  const user = certType === "user";
-  return issueSshCertificate({
-    certType,
-    publicKey,
-    authorityKey,
-    keyId: user ? "client-r1" : "relay-server",
-    principals: user ? [GATEWAY_ID, "edge"] : [RELAY],
-    validAfter: new Date(Date.now() - HOUR),
-    validBefore: new Date(Date.now() + HOUR),
-    extensions: user ? { "permit-port-forwarding": "" } : {},
-    ...over,
-  });
-}
 
 /** Every list of ours, one algorithm at a time; MACs count with ciphers that need one. */
 const ONE_AT_A_TIME: Array<{ name: string; only: Partial<Algorithms> }> = [
@@ -111,74 +79,6 @@ for (const certType of ["user", "host"] as const) {
 }
 
 // Our gateway at OpenSSH's sshd
-
-interface SshdCase {
-  keys?: KeyType;
-  host?: Partial<SshCertificateRequest>;
-  user?: Partial<SshCertificateRequest>;
-  /** False: sshd has a raw key and no certificate. */
-  certified?: boolean;
-  sshd?: Partial<SshdOptions>;
-}
-
-interface Attempt {
-  connect(over?: Partial<ConnectSshOptions>): Promise<SshSession>;
-  sshd: Program;
-  /** The last socket. */
-  socket(): Socket;
-}
-
-/** An sshd with a host certificate, and our client's credentials for it. */
-async function withSshd(given: SshdCase, run: (attempt: Attempt) => Promise<void>): Promise<void> {
-  await using folder = await temporaryFolder();
-  const { keys = "ed25519", certified = true } = given;
-  const [hostAuthority, hostKey, userAuthority, userKey] = [0, 1, 2, 3].map(() => newKey(keys)) as [
-    KeyObject,
-    KeyObject,
-    KeyObject,
-    KeyObject,
-  ];
-  const host = issue("host", hostKey, hostAuthority, given.host);
-  const user = issue("user", userKey, userAuthority, given.user);
-  await using sshd = await startSshd({
-    folder: folder.path,
-    hostKeys: [await writeKey(join(folder.path, "host"), formatPrivateKey(hostKey))],
-    hostCertificates: certified
-      ? [await writeLine(join(folder.path, "host-cert.pub"), host.blob)]
-      : [],
-    userAuthority,
-    principals: [GATEWAY_ID],
-    ...given.sshd,
-  });
-  let socket: Socket;
-  await run({
-    sshd,
-    socket: () => socket,
-    connect: async (over) => {
-      socket = connect({ host: HOST, port: sshd.port, allowHalfOpen: true, noDelay: true });
-      await once(socket, "connect");
-      return await connectSsh({
-        socket,
-        user: USER,
-        certificate: formatAuthorizedKey(user.blob),
-        privateKey: formatPrivateKey(userKey),
-        hostAuthority: formatAuthorizedKey(publicKeyBlob(hostAuthority)),
-        hostPrincipals: [RELAY, "relay.test"],
-        onChannel: (channel) => channel.destroy(),
-        ...over,
-      });
-    },
-  }).catch((error) => {
-    throw new Error(`sshd wrote:\n${sshd.log}`, { cause: error });
-  });
-}
-
-/** Not `once` of node:events, which fails if sshd resets the connection as it goes. */
-function closed(socket: Socket): Promise<void> {
-  return new Promise((resolve) =>
-    socket.closed ? resolve() : socket.once("close", () => resolve())
-  );
-}
 
 for (const keys of KEY_TYPES) {
   Deno.test({
@@ -286,81 +186,6 @@ for (const { what, user } of GATEWAYS_REFUSED_BY_SSHD) {
 }
 
 // OpenSSH's ssh at our relay
-
-interface SshCase {
-  keys?: KeyType;
-  host?: Partial<SshCertificateRequest>;
-  user?: Partial<SshCertificateRequest>;
-  /** False: ssh shows its raw key. */
-  certified?: boolean;
-  /** The name that ssh believes to talk to. */
-  name?: string;
-  more?: string[];
-}
-
-interface Visit {
-  relay: Promise<GatewaySession>;
-  ssh: Program;
-  refusals: SallyportError[];
-  /** Our end. */
-  socket: Promise<Socket>;
-}
-
-/** Our relay's SSH side for one visit of ssh. */
-async function withSsh(given: SshCase, run: (visit: Visit) => Promise<void>): Promise<void> {
-  await using folder = await temporaryFolder();
-  const keys = given.keys ?? "ed25519";
-  const [hostAuthority, hostKey, userAuthority, userKey] = [0, 1, 2, 3].map(() => newKey(keys)) as [
-    KeyObject,
-    KeyObject,
-    KeyObject,
-    KeyObject,
-  ];
-  const host = issue("host", hostKey, hostAuthority, given.host);
-  const user = issue("user", userKey, userAuthority, given.user);
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
-  const socket = once(server, "connection").then(([socket]) => socket as Socket);
-  server.listen(0, HOST);
-  await once(server, "listening");
-  const refusals: SallyportError[] = [];
-  const relay = socket.then((socket) =>
-    acceptSsh({
-      socket,
-      host: { certificate: host.blob, privateKey: hostKey },
-      userAuthority: publicKeyBlob(userAuthority),
-      keyId: "client-r1",
-      onRefused: (error) => refusals.push(error),
-    })
-  );
-  relay.catch(() => {});
-  try {
-    const path = (name: string) => join(folder.path, name);
-    await using ssh = startSsh({
-      port: (server.address() as AddressInfo).port,
-      user: GATEWAY_ID,
-      host: given.name ?? RELAY,
-      knownHosts: await writeLine(
-        path("known_hosts"),
-        publicKeyBlob(hostAuthority),
-        "@cert-authority * ",
-      ),
-      identity: await writeKey(path("id"), formatPrivateKey(userKey)),
-      certificate: given.certified === false
-        ? undefined
-        : await writeLine(path("id-cert.pub"), user.blob),
-      more: given.more,
-    });
-    await run({ relay, ssh, refusals, socket });
-  } finally {
-    await relay.then(async (session) => {
-      session.close();
-      await session.closed;
-    }, () => {});
-    await closed(await socket);
-    server.close();
-    await once(server, "close");
-  }
-}
 
 for (const keys of KEY_TYPES) {
   Deno.test({

@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import cryptoParts from "ssh2/lib/protocol/crypto.js";
+import kexParts from "ssh2/lib/protocol/kex.js";
 import keyParser from "ssh2/lib/protocol/keyParser.js";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
 import protocolUtils from "ssh2/lib/protocol/utils.js";
@@ -40,7 +41,11 @@ function hostCertificate(keys: (typeof KEY_TYPES)[number]) {
 }
 
 /** Two of ssh2's own protocols, joined in memory, with a raw host key: ssh2 as it is. */
-function plainPair(onPayload?: (payload: Buffer) => unknown, cipher = ["aes128-ctr"]) {
+function plainPair(
+  onPayload?: (payload: Buffer) => unknown,
+  cipher = ["aes128-ctr"],
+  { kex = ["curve25519-sha256"], onError = (error: Error): void => assert.fail(error) } = {},
+) {
   const { parseKey } = keyParser as Any;
   const { utils } = require("ssh2");
   const hostKey = parseKey(utils.generateKeyPairSync("ed25519").private);
@@ -49,9 +54,9 @@ function plainPair(onPayload?: (payload: Buffer) => unknown, cipher = ["aes128-c
   const make = (server: boolean, out: Buffer[], more: object): Any =>
     new (Protocol as Any)({
       server,
-      offer: { kex: ["curve25519-sha256"], serverHostKey: ["ssh-ed25519"], cs: one, sc: one },
+      offer: { kex, serverHostKey: ["ssh-ed25519"], cs: one, sc: one },
       onWrite: (data: Buffer) => out.push(Buffer.from(data)),
-      onError: (error: Error) => assert.fail(error),
+      onError,
       ...more,
     });
   const client = make(false, lines.toServer, { hostVerifier: () => true });
@@ -246,6 +251,85 @@ Deno.test("seam 7: kex.js makes our ChaCha20-Poly1305, and ssh2 sets its fields 
   const text = readFileSync(require.resolve("ssh2/lib/protocol/kex.js"), "utf8");
   assert.match(text, /_decipher\._onPayload = onKEXPayload/);
   assert.match(text, /createCipher,\n\s+createDecipher,/);
+});
+
+Deno.test("seam 8: _offer is what our KEXINIT is made of, _strictMode what the peer's says", async () => {
+  await transportReady;
+  const { client, server, carry } = plainPair();
+  assert.deepEqual([client._strictMode, server._strictMode], [undefined, undefined]);
+  const { KexInit } = kexParts as Any;
+  const one = { cipher: ["aes256-ctr"], mac: ["hmac-sha2-512"], compress: ["none"], lang: [] };
+  const offer = { kex: ["curve25519-sha256"], serverHostKey: ["ssh-ed25519"], cs: one, sc: one };
+  server._offer = new KexInit(offer);
+  client._offer = new KexInit({ ...offer, kex: [...offer.kex, "kex-strict-c-v00@openssh.com"] });
+  client.start();
+  server.start();
+  carry();
+  assert.deepEqual(server._kex.negotiated.cs, {
+    cipher: "aes256-ctr",
+    mac: "hmac-sha2-512",
+    compress: "none",
+    lang: "",
+  });
+  assert.equal(client._strictMode, false, "ssh2 adds no promise to a KexInit");
+  assert.equal(server._strictMode, true);
+  const strict = plainPair();
+  strict.client.start();
+  strict.server.start();
+  strict.carry();
+  assert.deepEqual([strict.client._strictMode, strict.server._strictMode], [true, true]);
+});
+
+Deno.test("seam 9: whoever is set as _decipher._onPayload when _kex is assigned gets the exchange's payloads", async () => {
+  await transportReady;
+  const { client, server, carry } = plainPair();
+  const got: number[][] = [];
+  let kex: Any;
+  Object.defineProperty(client, "_kex", {
+    get: () => kex,
+    set: (value) => {
+      kex = value;
+      const types: number[] = [];
+      got.push(types);
+      const { _decipher: decipher } = client;
+      const receive = decipher._onPayload;
+      decipher._onPayload = (payload: Buffer) => {
+        types.push(payload[0]!);
+        return receive(payload);
+      };
+    },
+  });
+  client.start();
+  server.start();
+  carry();
+  server.ping();
+  client.rekey();
+  carry();
+  server.ping();
+  carry();
+  assert.deepEqual(got, [[31, 21], [31, 21]]);
+});
+
+Deno.test("seam 10: an exchange in a finite field says which, and ends by an Error from computeSecret", async () => {
+  await transportReady;
+  const errors: Error[] = [];
+  const { client, server, carry } = plainPair(undefined, undefined, {
+    kex: ["diffie-hellman-group14-sha256"],
+    onError: (error) => errors.push(error),
+  });
+  let kex: Any;
+  Object.defineProperty(server, "_kex", {
+    get: () => kex,
+    set: (value) => {
+      kex = value;
+      assert.deepEqual([kex.type, kex.groupName], ["group", "modp14"]);
+      kex.computeSecret = () => new Error("no");
+    },
+  });
+  client.start();
+  server.start();
+  carry();
+  assert.match(errors[0]!.message, /Error while computing DH secret \(group\): no/);
 });
 
 for (const keys of KEY_TYPES) {

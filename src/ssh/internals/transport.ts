@@ -13,7 +13,13 @@
  *  5. `protocol._kexinit`, which is set while keys are exchanged;
  *  6. `_kex.remoteExtInfoEnabled`, set to false on a server: ssh2's EXT_INFO lacks a comma between
  *     two algorithm names, so we send our own;
- *  7. the makers of ciphers (fast_cipher.ts), and `protocol._cipher` and `_decipher`, those in use.
+ *  7. the makers of ciphers (fast_cipher.ts), and `protocol._cipher` and `_decipher`, those in use;
+ *  8. `protocol._offer`, replaced before our KEXINIT is made if the server does not exchange keys
+ *     strictly; and `protocol._strictMode`, which says whether the peer does;
+ *  9. `_decipher._onPayload` during a key exchange, which is stricter than ssh2's in the first one and
+ *     laxer in the others (key_exchange.ts);
+ * 10. `_kex.computeSecret` of the finite field groups, to which degenerate public values are refused
+ *     (key_exchange.ts).
  */
 import "./certificate_host_keys.ts";
 import "./fast_cipher.ts";
@@ -22,13 +28,29 @@ import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
 import cryptoParts from "ssh2/lib/protocol/crypto.js";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
+import kexParts from "ssh2/lib/protocol/kex.js";
 import protocolUtils from "ssh2/lib/protocol/utils.js";
 import { plainType } from "../../certificates/ssh.ts";
 import { blobType } from "../../certificates/ssh_key.ts";
-import type { Algorithms } from "../algorithms.ts";
+import { SallyportError } from "../../errors.ts";
+import {
+  type Algorithms,
+  type Negotiated,
+  unsafeWithoutStrictness,
+  withoutStrictness,
+} from "../algorithms.ts";
 import { ChaChaPolyCipher, ChaChaPolyDecipher } from "../cipher/chacha_poly.ts";
 import { INPUT } from "../cipher/engine.ts";
+import { disagreement } from "../disagreement.ts";
+import { DISCONNECT } from "../message.ts";
+import { Opening, type PeerOffer } from "../opening.ts";
 import { byte, string, uint32 } from "../wire.ts";
+import {
+  type Exchange,
+  type ExchangeDecipher,
+  guardSecret,
+  watchExchange,
+} from "./key_exchange.ts";
 
 const KEXDH_REPLY = 31;
 const EXT_INFO = 7;
@@ -44,14 +66,7 @@ const SERVER_SIGNATURE_ALGORITHMS = [
   "rsa-sha2-256",
 ].join(",");
 
-interface Negotiated {
-  kex: string;
-  serverHostKey: string;
-  cs: { cipher: string; mac: string };
-  sc: { cipher: string; mac: string };
-}
-
-interface Kex {
+interface Kex extends Exchange {
   negotiated: Negotiated;
   sessionID: Buffer;
   remoteExtInfoEnabled: boolean;
@@ -68,6 +83,8 @@ interface Ssh2Protocol {
   _kexinit: Buffer | undefined;
   _cipher: unknown;
   _decipher: unknown;
+  _offer: unknown;
+  _strictMode: boolean | undefined;
   _onPayload: (payload: Buffer) => unknown;
   _packetRW: {
     write: {
@@ -133,6 +150,9 @@ export class Transport {
   #ready = false;
   #dead = false;
   #refusal: Error | undefined;
+  readonly #algorithms: Algorithms;
+  #opening: Opening | undefined;
+  #offer: PeerOffer | undefined;
   #bytesSinceKeys = 0;
   readonly #rekeyBytes: number;
 
@@ -141,25 +161,15 @@ export class Transport {
     this.#rekeyBytes = options.rekeyBytes ?? REKEY_BYTES;
     this.#events = events;
     this.#role = role;
-    const lists = (list: string[]) => ({ cs: list, sc: list });
-    const cipher = lists(algorithms.cipher);
-    const mac = lists(algorithms.mac);
-    const direction = (way: "cs" | "sc") => ({
-      cipher: cipher[way],
-      mac: mac[way],
-      compress: ["none"],
-      lang: [],
-    });
+    this.#algorithms = host
+      ? { ...algorithms, serverHostKey: certificateAlgorithms(host.certificate) }
+      : algorithms;
+    this.#opening = new Opening(role === "client" ? "server" : "client");
     const Constructor = Protocol as unknown as new (config: object) => Ssh2Protocol;
     this.#protocol = new Constructor({
       server: role === "server",
       ident,
-      offer: {
-        kex: algorithms.kex,
-        serverHostKey: host ? certificateAlgorithms(host.certificate) : algorithms.serverHostKey,
-        cs: direction("cs"),
-        sc: direction("sc"),
-      },
+      offer: lists(this.#algorithms),
       hostKeys: host && hostKeyTable(host),
       hostVerifier: (blob: Buffer) => this.#verify(blob, verifyHostKey),
       onWrite: (data: Uint8Array) => this.#write(data),
@@ -185,6 +195,11 @@ export class Transport {
   /** Takes bytes from the socket. */
   receive(data: Uint8Array): void {
     if (this.#dead) return;
+    if (this.#opening) return this.#receiveOpening(data, this.#opening);
+    this.#receive(data);
+  }
+
+  #receive(data: Uint8Array): void {
     this.#countForRekey(data.length);
     for (let at = 0; at < data.length && !this.#dead; at += INPUT) {
       try {
@@ -194,6 +209,38 @@ export class Transport {
         this.#fail(error instanceof Error ? error : new Error(String(error)));
       }
     }
+  }
+
+  /**
+   * A server's KEXINIT comes without its having seen ours, so a client can wait for it and offer what is
+   * safe with that server. A server of ours does not wait, lest both wait for each other.
+   */
+  #receiveOpening(data: Uint8Array, opening: Opening): void {
+    try {
+      const offer = opening.add(data);
+      if (offer === undefined && this.#role === "client") return;
+      if (offer !== undefined) this.#opening = undefined;
+      if (offer !== "none") this.#offer = offer;
+      if (this.#role === "server") return this.#receive(data);
+      if (this.#offer?.strict === false) this.#offerLess(this.#offer);
+      this.#receive(opening.bytes);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** Seam 8. */
+  #offerLess({ ident }: PeerOffer): void {
+    const safe = withoutStrictness(this.#algorithms);
+    if (safe.cipher.length === 0) {
+      throw unsafe(ident, this.#algorithms.cipher);
+    }
+    const { KexInit } = kexParts as unknown as { KexInit: new (lists: object) => unknown };
+    const offer = lists(safe);
+    this.#protocol._offer = new KexInit({
+      ...offer,
+      kex: [...offer.kex, "ext-info-c", "kex-strict-c-v00@openssh.com"],
+    });
   }
 
   /** True if what is read to `engine.input` is deciphered where it lies; ssh2's own ciphers keep parts. */
@@ -211,6 +258,11 @@ export class Transport {
   /** True while keys are exchanged; what is sent meanwhile is kept until the new ones are there. */
   get exchanging(): boolean {
     return this.#protocol._kexinit !== undefined;
+  }
+
+  /** What the other side offered in its first key exchange, once it has. */
+  get peerOffer(): PeerOffer | undefined {
+    return this.#offer;
   }
 
   /** The algorithms in use, as they were negotiated. */
@@ -271,7 +323,16 @@ export class Transport {
     if (this.#dead) return;
     this.#dead = true;
     this.#protocol.cleanup();
-    this.#events.onError(error);
+    const explained = this.#offer &&
+      disagreement(error.message, this.#offer, this.#algorithms, this.#role);
+    this.#events.onError(explained ?? error);
+  }
+
+  /** Ends the key exchange of the moment from within ssh2: it is told, `receive` catches the error. */
+  #refuse(error: Error): never {
+    this.#refusal = error;
+    if (!this.#dead) this.#protocol.disconnect(DISCONNECT.keyExchangeFailed);
+    throw error;
   }
 
   #onKeys(): void {
@@ -340,6 +401,15 @@ export class Transport {
 
   #adoptKeyExchange(kex: Kex): void {
     const { negotiated } = kex;
+    const { _strictMode: strict = false, _decipher: decipher } = this.#protocol;
+    const unsafely = strict ? [] : unsafeWithoutStrictness(negotiated);
+    if (unsafely.length > 0) this.#refuse(unsafe(this.#offer?.ident ?? "the other side", unsafely));
+    watchExchange(decipher as ExchangeDecipher, {
+      first: !this.#ready,
+      strict,
+      refuse: (error) => this.#refuse(error),
+    });
+    guardSecret(kex);
     const signature = plainType(negotiated.serverHostKey);
     negotiated.serverHostKey = signature;
     if (this.#role === "server") {
@@ -361,6 +431,22 @@ export class Transport {
       }
     };
   }
+}
+
+/** Our lists as ssh2 takes them: the same in both directions, nothing compressed. */
+function lists({ kex, serverHostKey, cipher, mac }: Algorithms) {
+  const direction = { cipher, mac, compress: ["none"], lang: [] };
+  return { kex, serverHostKey, cs: direction, sc: direction };
+}
+
+function unsafe(ident: string, algorithms: string[]): SallyportError {
+  return new SallyportError(
+    "ssh-algorithms",
+    `${ident} has no strict key exchange (CVE-2023-48795), without which ${
+      algorithms.join(", ")
+    } must not be used`,
+    { hint: "update it, or let it use AES-GCM, or AES-CTR with hmac-sha2-256" },
+  );
 }
 
 /**

@@ -1,0 +1,84 @@
+/**
+ * What is demanded of a key exchange beyond ssh2's own demands (seams 9 and 10, see transport.ts).
+ */
+import { Buffer } from "node:buffer";
+import { getDiffieHellman } from "node:crypto";
+import { SallyportError } from "../../errors.ts";
+
+const DISCONNECT_MESSAGE = 1;
+/** IGNORE, UNIMPLEMENTED, DEBUG (RFC 4253 §11). */
+const MEANINGLESS = [2, 3, 4];
+/** Numbers that belong to a key exchange (RFC 4253 §12). */
+const OF_EXCHANGE = { first: 20, last: 49 };
+
+/** A decipher of ssh2's, of which the receiver of payloads is replaced while keys are exchanged. */
+export interface ExchangeDecipher {
+  _onPayload(payload: Buffer): unknown;
+}
+
+/** How strict to be, and what to do then. */
+export interface ExchangeRules {
+  /** The first exchange of the session. */
+  first: boolean;
+  /** The peer has promised strictness. */
+  strict: boolean;
+  /** Ends the session. */
+  refuse(error: SallyportError): never;
+}
+
+/**
+ * From KEXINIT to NEWKEYS a strict peer sends nothing but the exchange itself, the first time (OpenSSH,
+ * PROTOCOL §1.10): what else comes was put in by somebody in between. ssh2 lets empty packets and the
+ * one after a wrong guess pass. In later exchanges, which are encrypted, IGNORE, UNIMPLEMENTED and DEBUG
+ * are allowed (RFC 4253 §7.1); ssh2 takes them for a breach.
+ */
+export function watchExchange(decipher: ExchangeDecipher, rules: ExchangeRules): void {
+  const receive = decipher._onPayload;
+  decipher._onPayload = (payload) => {
+    const type = payload.length === 0 ? undefined : payload[0]!;
+    if (rules.first && rules.strict && !belongs(type)) {
+      rules.refuse(
+        new SallyportError(
+          "ssh-protocol",
+          `${type === undefined ? "an empty packet" : `SSH message ${type}`} in the middle of a ` +
+            "strict key exchange (CVE-2023-48795): somebody between both sides may have put it there",
+        ),
+      );
+    }
+    if (!rules.first && type !== undefined && MEANINGLESS.includes(type)) return undefined;
+    return receive(payload);
+  };
+}
+
+function belongs(type: number | undefined): boolean {
+  return type === DISCONNECT_MESSAGE ||
+    type !== undefined && type >= OF_EXCHANGE.first && type <= OF_EXCHANGE.last;
+}
+
+/** An exchange of ssh2's; those in a finite field say in which. */
+export interface Exchange {
+  type?: string;
+  groupName?: string;
+  computeSecret?(other: Buffer): unknown;
+}
+
+/** ssh2 ends the exchange with the Error that is given back. */
+export function guardSecret(kex: Exchange): void {
+  const { type, groupName, computeSecret } = kex;
+  if (type !== "group" || groupName === undefined || !computeSecret) return;
+  kex.computeSecret = (other) =>
+    isDegenerate(other, groupName)
+      ? new Error("the public value gives the secret away (RFC 4253 §8)")
+      : computeSecret.call(kex, other);
+}
+
+/** True unless 1 < value < p - 1: the others have a secret that is known without any key. */
+function isDegenerate(value: Buffer, groupName: string): boolean {
+  const number = toBigInt(value);
+  const prime = toBigInt(getDiffieHellman(groupName).getPrime());
+  return number <= 1n || number >= prime - 1n;
+}
+
+function toBigInt(value: Uint8Array): bigint {
+  return BigInt(`0x0${Buffer.from(value).toString("hex")}`);
+}
