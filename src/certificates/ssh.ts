@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { createPublicKey, type KeyObject, randomBytes } from "node:crypto";
 import { SallyportError } from "../errors.ts";
 import { string, uint32, uint64, WireReader } from "../ssh/wire.ts";
-import { blobType, publicKeyBlob, signSsh, verifySsh } from "./ssh_key.ts";
+import { blobType, publicKeyBlob, publicKeyFromBlob, signSsh, verifySsh } from "./ssh_key.ts";
 
 const SUFFIX = "-cert-v01@openssh.com";
 const KINDS = { user: 1, host: 2 } as const;
@@ -98,6 +98,8 @@ function readCertificate(blob: Buffer): SshCertificate {
   if (isCertificateType(blobType(authority))) {
     throw malformed("its authority is itself a certificate (PROTOCOL.certkeys: no chains)");
   }
+  demandGoodKey(publicKey, "the key that it certifies");
+  demandGoodKey(authority, "its authority's key");
   if (!verifySsh(authority, signed, signature)) {
     throw new SallyportError(
       "certificate-signature",
@@ -118,6 +120,16 @@ function readCertificate(blob: Buffer): SshCertificate {
     authority,
     blob,
   };
+}
+
+/** Throws unless a blob is a key that may be used: of a known type, long enough, a point on its curve. */
+function demandGoodKey(blob: Buffer, whose: string): void {
+  try {
+    publicKeyFromBlob(blob);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw malformed(`${whose}: ${reason}`, error);
+  }
 }
 
 /** The certified key's own fields stand in the certificate without their type name. */

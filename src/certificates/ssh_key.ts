@@ -14,6 +14,7 @@ import { SallyportError } from "../errors.ts";
 import { mpint, string, WireReader } from "../ssh/wire.ts";
 import { formatOpensshPrivateKey, parseOpensshPrivateKey } from "./openssh_private_key.ts";
 
+/** OpenSSH's RequiredRSASize is 1024 unless configured; 2048 is what the real platform makes. */
 const SMALLEST_RSA_BITS = 2048;
 /** Checking a signature with more, or with a long exponent, would keep us busy for minutes. */
 const LARGEST_RSA_BITS = 16_384;
@@ -86,11 +87,12 @@ function readPublicJwk(type: string, reader: WireReader): { [field: string]: str
   if (type === "ssh-rsa") {
     const e = unsigned(reader.bytes("exponent"));
     const n = unsigned(reader.bytes("modulus"));
-    if (n.length * 8 < SMALLEST_RSA_BITS) {
-      throw malformed(`RSA key of ${n.length * 8} bits; at least ${SMALLEST_RSA_BITS} are needed`);
+    const bits = 8 * n.length - (Math.clz32(n[0]!) - 24);
+    if (bits < SMALLEST_RSA_BITS) {
+      throw malformed(`RSA key of ${bits} bits; at least ${SMALLEST_RSA_BITS} are needed`);
     }
-    if (n.length * 8 > LARGEST_RSA_BITS || e.length * 8 > LARGEST_RSA_EXPONENT_BITS) {
-      throw malformed(`RSA key of ${n.length * 8} bits, exponent ${e.length * 8}: too large`);
+    if (bits > LARGEST_RSA_BITS || e.length * 8 > LARGEST_RSA_EXPONENT_BITS) {
+      throw malformed(`RSA key of ${bits} bits, exponent ${e.length * 8}: too large`);
     }
     return { kty: "RSA", e: e.toString("base64url"), n: n.toString("base64url") };
   }
@@ -113,7 +115,10 @@ function readPublicJwk(type: string, reader: WireReader): { [field: string]: str
   throw malformed(`public key type "${type}" is not supported`);
 }
 
+/** An mpint's magnitude (RFC 4251 §5); no number in SSH's keys and signatures is negative or empty. */
 function unsigned(number: Buffer): Buffer {
+  if (number.length === 0) throw malformed("a number in it is zero");
+  if ((number[0]! & 0x80) !== 0) throw malformed("a number in it is negative");
   let start = 0;
   while (start < number.length - 1 && number[start] === 0) start++;
   return number.subarray(start);

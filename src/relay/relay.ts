@@ -15,7 +15,7 @@ import { askedWait } from "../link/backoff.ts";
 import { type Clock, systemClock, waitUntil } from "../link/clock.ts";
 import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
-import { acceptSsh, type AcceptSshOptions } from "../ssh/server.ts";
+import { acceptSsh, type AcceptSshOptions, type GatewaySession } from "../ssh/server.ts";
 import type { Keepalive } from "../ssh/session.ts";
 import { FrontDoor } from "./front_door.ts";
 import { Lobby } from "./lobby.ts";
@@ -204,6 +204,7 @@ class Relay {
       (session) => {
         this.#lobby.leave(socket);
         this.#registry.add(session);
+        sayWhatIsOld(session);
         // The list may have come between the certificate and its signature.
         if (this.#revocations.hasGateway(session.gatewayId)) this.#dropRevoked();
       },
@@ -309,4 +310,17 @@ class Relay {
     await this.#registry.close();
     await closed;
   }
+}
+
+/** The real gateway's list is old: it is accepted, and the operator is told. */
+function sayWhatIsOld({ gatewayId, software, old, algorithms: { kex, cs, sc } }: GatewaySession) {
+  if (old === undefined) return;
+  log.info("gateway {gatewayId} ({software}) has an old list, which is accepted: {old}", {
+    gatewayId,
+    software,
+    old,
+    kex,
+    received: [cs.cipher, cs.mac].filter((name) => name !== "").join(" "),
+    sent: [sc.cipher, sc.mac].filter((name) => name !== "").join(" "),
+  });
 }

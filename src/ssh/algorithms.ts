@@ -80,3 +80,18 @@ export function withoutStrictness(algorithms: Algorithms): Algorithms {
 export function unsafeWithoutStrictness({ cs, sc }: Negotiated): string[] {
   return [...new Set([cs.cipher, sc.cipher, cs.mac, sc.mac].filter(needsStrictness))];
 }
+
+/**
+ * What among the negotiated algorithms is allowed for the real gateway's sake, whose list is old
+ * (protocol.md, "SSH"): a key exchange in a finite field, a MAC over the plain text, and the lack of
+ * strictness. Undefined if nothing is.
+ */
+export function whatIsOld({ kex, cs, sc }: Negotiated, strict: boolean): string | undefined {
+  const macs = [cs.mac, sc.mac].filter((mac) => mac !== "" && !mac.endsWith("-etm@openssh.com"));
+  const old = [
+    ...(kex.startsWith("diffie-hellman-") ? [kex] : []),
+    ...new Set(macs),
+    ...(strict ? [] : ["no strict key exchange"]),
+  ];
+  return old.length > 0 ? old.join(", ") : undefined;
+}

@@ -8,7 +8,8 @@ const LONGEST_LIST = 400;
 
 const FIELDS = [
   {
-    fits: /no matching key exchange algorithm/,
+    // ssh2 takes names that only promise something, such as "ext-info-c", for algorithms.
+    fits: /no matching key exchange algorithm|Unsupported key exchange algorithm/,
     what: "key exchange",
     offered: (offer: PeerOffer) => offer.kex,
     allowed: (ours: Algorithms) => ours.kex,

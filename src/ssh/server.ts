@@ -13,7 +13,7 @@ import {
 } from "../certificates/ssh.ts";
 import { blobType, signatureFits, verifySsh } from "../certificates/ssh_key.ts";
 import { SallyportError } from "../errors.ts";
-import type { Algorithms, Negotiated } from "./algorithms.ts";
+import { type Algorithms, type Negotiated, whatIsOld } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
 import type { HostCredentials } from "./internals/transport.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
@@ -57,6 +57,9 @@ export interface GatewaySession {
   readonly certificate: SshCertificate;
   /** What was agreed on in the last key exchange. */
   readonly algorithms: Negotiated;
+  /** Its identification line, and what of the algorithms is old (algorithms.ts); for the log. */
+  readonly software: string;
+  readonly old: string | undefined;
   /** Resolves when it is over: with the reason, or undefined if `close` ended it. */
   readonly closed: Promise<SallyportError | undefined>;
   readonly channels: number;
@@ -144,8 +147,11 @@ function gatewaySession(
   gatewayId: string,
   certificate: SshCertificate,
 ): GatewaySession {
+  const { ident = "", strict = false } = session.peerOffer ?? {};
   return {
     gatewayId,
+    software: ident,
+    old: whatIsOld(session.negotiated!, strict),
     certificate,
     get algorithms() {
       return session.negotiated!;

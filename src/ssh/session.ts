@@ -143,6 +143,11 @@ export class Session {
     return this.#transport.negotiated;
   }
 
+  /** What the other side offered in its first key exchange. */
+  get peerOffer(): Transport["peerOffer"] {
+    return this.#transport.peerOffer;
+  }
+
   /** Bytes received and sent on the socket. */
   get traffic(): { received: number; sent: number } {
     return { received: this.#socket.bytesRead, sent: this.#socket.bytesWritten };

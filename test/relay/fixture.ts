@@ -12,6 +12,7 @@ import {
 } from "../../src/certificates/ssh_key.ts";
 import type { RelayRegistration } from "../../src/enroll/api.ts";
 import { type RelayOptions, type RunningRelay, startRelay } from "../../src/relay/relay.ts";
+import type { Algorithms } from "../../src/ssh/algorithms.ts";
 import type { Channel } from "../../src/ssh/channel.ts";
 import { connectSsh, type SshSession } from "../../src/ssh/client.ts";
 import { type Identity, type LeafOptions, Pki } from "../channel/pki.ts";
@@ -119,6 +120,7 @@ export interface GatewayOptions {
   authorities?: Authorities;
   port?: number;
   host?: string;
+  algorithms?: Algorithms;
   /** @default answers each chunk with `<name>:<chunk>` and ends when the other side does */
   onChannel?(channel: Channel): void;
 }
@@ -146,6 +148,7 @@ export async function connectGateway(
     privateKey: formatPrivateKey(key),
     hostAuthority: formatAuthorizedKey(publicKeyBlob(fixture.authorities.hostAuthority)),
     hostPrincipals: ["localhost:2222"],
+    algorithms: options.algorithms,
     onChannel: (channel) => {
       channels.push(channel);
       onChannel(channel);

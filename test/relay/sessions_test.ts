@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { SallyportError } from "../../src/errors.ts";
+import { ALGORITHMS } from "../../src/ssh/algorithms.ts";
 import { captureLog } from "../captured_log.ts";
 import { forwarder } from "../forwarder.ts";
 import {
@@ -60,6 +61,27 @@ Deno.test("a dead predecessor is replaced at once, for clients that already wait
   await waiting.close();
   await line.close();
   await Promise.all([dead.close(), alive.close()]);
+});
+
+Deno.test("the real gateway's old list is accepted, and said so once a session; ours is not old", async () => {
+  using log = captureLog();
+  await using fixture = await startFixture();
+  const ours = await connectGateway(fixture, "ours");
+  await ours.session.ping();
+  const algorithms = {
+    ...ALGORITHMS,
+    kex: ["diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"],
+    cipher: ["aes128-ctr", "aes192-ctr", "aes256-ctr"],
+    mac: ["hmac-sha2-256", "hmac-sha2-512"],
+  };
+  const real = await connectGateway(fixture, "real", { algorithms });
+  await log.line(
+    /gateway \S+ \(SSH-2\.0-sallyport_\S+\) has an old list, which is accepted: diffie-hellman-group16-sha512, hmac-sha2-256/,
+  );
+  real.session.rekey();
+  await real.session.ping();
+  assert.equal(log.lines.filter((line) => line.includes("has an old list")).length, 1);
+  await Promise.all([ours.close(), real.close()]);
 });
 
 const REFUSED: Record<string, { options: () => Promise<GatewayOptions>; why: RegExp }> = {

@@ -1,4 +1,6 @@
 /** Peers as they were before strict key exchanges: ssh2's, and ours made to forget its own promise. */
+// First, as in the program: ssh2 must not be loaded before the seams are in place.
+import "../../src/ssh/internals/transport.ts";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
 import { ALGORITHMS, type Algorithms } from "../../src/ssh/algorithms.ts";
 
