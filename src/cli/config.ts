@@ -4,8 +4,6 @@ import { message } from "@optique/core/message";
 import { map, optional } from "@optique/core/modifiers";
 import type { Parser } from "@optique/core/parser";
 import { command, flag } from "@optique/core/primitives";
-import { statSync } from "node:fs";
-import process from "node:process";
 import { readAuth } from "../config/auth.ts";
 import { connectSettings } from "../config/connect.ts";
 import { gatewaySettings } from "../config/gateway.ts";
@@ -106,13 +104,10 @@ async function schema(context: CommandContext): Promise<number> {
 function check(role: Role, flags: GivenFlags, context: CommandContext): number {
   const loaded = load<Settings>(configurable[role], flags, context);
   const sources = sourcesOf(flags, context);
-  const { shown, unused } = explainSettings(configurable[role], sources);
+  const { unused } = explainSettings(configurable[role], sources);
   verify[role](loaded as Loaded<never>);
   for (const key of unused) {
     context.err(`warning: "${key}" in ${sources.file} is no setting of ${role}: not used`);
-  }
-  if (sources.file !== undefined && shown.some(isOpenSecret) && othersRead(sources.file)) {
-    context.err(`warning: ${sources.file} has a secret in it, and other users may read it`);
   }
   const file = sources.file === undefined ? "" : `, with ${sources.file}`;
   context.out(`the configuration of ${role} makes sense${file}`);
@@ -145,7 +140,8 @@ const verify: { [R in Role]: (loaded: Loaded<typeof configurable[R]>) => void } 
 };
 
 function print(role: Role, { json, ...flags }: GivenFlags, context: CommandContext): number {
-  const { shown } = explainSettings(configurable[role], sourcesOf(flags, context));
+  const sources = { ...sourcesOf(flags, context), openFile: true };
+  const { shown } = explainSettings(configurable[role], sources);
   const rows = shown.map((one) => ({ setting: one.key, value: valueOf(one), from: one.from }));
   if (json) {
     const entries = rows.map(({ setting, value, from }) => [setting, { value, from }]);
@@ -156,19 +152,9 @@ function print(role: Role, { json, ...flags }: GivenFlags, context: CommandConte
   return EXIT.ok;
 }
 
-/** A secret that stands in the setting itself, and not in a file that this names. */
-function isOpenSecret({ setting, text, from }: Shown): boolean {
-  const inFile = from?.startsWith('"') ?? false;
-  return setting.secret === true && inFile && text !== undefined && !/^(@|-$)/.test(text);
-}
-
 function valueOf({ setting, text }: Shown): string | undefined {
   if (text === undefined) {
     return setting.defaultHelp === undefined ? undefined : `(${setting.defaultHelp})`;
   }
   return setting.secret && !/^(@|-$)/.test(text) ? "[secret]" : redact(text);
-}
-
-function othersRead(path: string): boolean {
-  return process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0;
 }

@@ -51,7 +51,7 @@ async function doctor(
     flags: given,
     env: context.env,
   });
-  const loaded = load(doctorSettings, flags, { ...context, env });
+  const loaded = load(doctorSettings, flags, { ...context, env }, { openFile: true });
   const { values } = loaded;
   const name = argument ?? values.name;
   if (name === undefined || name.trim() === "") {

@@ -34,6 +34,7 @@ export interface GivenFlags {
 /** What a file may say: it may serve several commands, so these are the settings of them all. */
 const known = new Set<string>();
 const lists = new Set<string>();
+const secrets = new Set<string>();
 
 const parsers = new WeakMap<Settings, Parser<"sync", GivenFlags, unknown>>();
 
@@ -50,6 +51,7 @@ function makeParser(settings: Settings): Parser<"sync", GivenFlags, unknown> {
   for (const [name, setting] of Object.entries(settings)) {
     known.add(keyOf(setting));
     if (setting.repeatable) lists.add(keyOf(setting));
+    if (setting.secret) secrets.add(keyOf(setting));
     (name in GENERAL ? general : own)[name] = flagOf(setting);
   }
   const file = settingValue({ metavar: "FILE", schema: text });
@@ -113,13 +115,15 @@ function help(sentence: string, env?: readonly string[], fallback?: string): Mes
  * is told to (SIGHUP), or the file changes, they are read again: what logs depend on changes at once,
  * and what else has changed is named, as it needs a new start. A configuration that makes no sense is
  * complained about and changes nothing.
+ * @param options openFile: the file may be open to others, as it is to be examined
  */
 export function load<S extends Settings>(
   settings: S,
   given: GivenFlags,
   context: CommandContext,
+  { openFile = false }: Pick<Sources, "openFile"> = {},
 ): Loaded<S> {
-  const sources = sourcesOf(given, context);
+  const sources = { ...sourcesOf(given, context), openFile };
   const loaded = loadSettings(settings, sources);
   configureLogsBy(loaded);
   context.onReload(() => {
@@ -139,7 +143,7 @@ export function load<S extends Settings>(
 
 /** Where the values of a command's settings are looked for. */
 export function sourcesOf({ config, ...flags }: GivenFlags, { env }: CommandContext): Sources {
-  return { flags, env, file: config ?? (env[CONFIG_VARIABLE] || undefined), known, lists };
+  return { flags, env, file: config ?? (env[CONFIG_VARIABLE] || undefined), known, lists, secrets };
 }
 
 function tellWhatWaits(settings: Settings, { values }: Loaded<Settings>, again: Loaded<Settings>) {

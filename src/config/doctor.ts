@@ -41,6 +41,7 @@ export const doctorSettings = {
     help: "Token of an identity that may open connections, for the round trip where the " +
       `gateway's own may not; ${SECRET_HELP}`,
     schema: text,
+    secret: true,
   },
   timeout: {
     flags: ["--timeout"],

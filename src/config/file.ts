@@ -1,8 +1,9 @@
 /** A configuration file: JSON, or YAML if its name ends so; keys are the flags' names without dashes. */
 import { findSimilar } from "@optique/core/suggestion";
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import * as z from "zod";
 import { SallyportError } from "../errors.ts";
+import { rightsFault } from "../file_rights.ts";
 
 /** Every key is a text as it stands, whatever it was in the file; of a list, with commas in between. */
 export type FileTexts = Record<string, string>;
@@ -18,6 +19,11 @@ export interface FileKeys {
   known: ReadonlySet<string>;
   /** Those of them that may be lists. */
   lists: ReadonlySet<string>;
+  /**
+   * Those of them that are secrets: a file with one must be closed to others, and no file may be
+   * changed by everybody. Undefined for who examines such a file.
+   */
+  secrets: ReadonlySet<string> | undefined;
 }
 
 /** Loads what reading `path` takes, which is much for YAML and nothing for JSON. */
@@ -30,11 +36,11 @@ function isYaml(path: string): boolean {
 }
 
 /**
- * Reads the file at `path`. Throws `file` if it cannot be read and `config` if it is not what it should
- * be; neither quotes it, as it may hold secrets.
+ * Reads the file at `path`. Throws `file` if it cannot be read or is open to others, and `config` if it
+ * is not what it should be; neither quotes it, as it may hold secrets.
  */
-export function readConfigFile(path: string, { known, lists }: FileKeys): FileTexts {
-  const content = read(path);
+export function readConfigFile(path: string, { known, lists, secrets }: FileKeys): FileTexts {
+  const { content, rights } = read(path);
   const given = isYaml(path) ? parseAsYaml(content, path) : parseJson(content, path);
   const parsed = fileSchema.safeParse(given);
   if (!parsed.success) {
@@ -52,9 +58,32 @@ export function readConfigFile(path: string, { known, lists }: FileKeys): FileTe
       `configuration ${path}: "${list}" has a value of a kind that it cannot have: a list`,
     );
   }
-  return Object.fromEntries(
+  const texts = Object.fromEntries(
     Object.entries(settings).map(([key, value]) => [key, String(value)]),
   );
+  if (secrets) {
+    refuseOpen(
+      path,
+      rights,
+      Object.keys(texts).find((key) => isSecret(key, texts, secrets)),
+    );
+  }
+  return texts;
+}
+
+/** A secret itself, not where it is. */
+function isSecret(key: string, texts: FileTexts, secrets: ReadonlySet<string>): boolean {
+  return secrets.has(key) && !/^(@|-$)/.test(texts[key]!);
+}
+
+function refuseOpen(path: string, rights: Stats, secret: string | undefined): void {
+  if (!rights.isFile()) return;
+  const fault = rightsFault(path, rights, secret === undefined ? "settings" : "given");
+  if (!fault) return;
+  const what = secret === undefined ? "" : ` holds a secret ("${secret}") and`;
+  throw new SallyportError("file", `configuration ${path}${what} ${fault.finding}`, {
+    hint: fault.remedy,
+  });
 }
 
 const fileSchema = z.record(
@@ -62,13 +91,17 @@ const fileSchema = z.record(
   z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]),
 );
 
-function read(path: string): string {
+function read(path: string): { content: string; rights: Stats } {
+  let file: number | undefined;
   try {
-    return readFileSync(path, "utf8");
+    file = openSync(path, "r");
+    return { content: readFileSync(file, "utf8"), rights: fstatSync(file) };
   } catch (error) {
     const { code, message } = error as { code?: string; message?: string };
     const why = code === "ENOENT" ? "there is no such file" : message ?? String(error);
     throw new SallyportError("file", `configuration ${path}: ${why}`, { cause: error });
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

@@ -17,6 +17,10 @@ export interface Sources {
   known?: ReadonlySet<string>;
   /** Those of them that may be lists. @default none */
   lists?: ReadonlySet<string>;
+  /** Those of them that are secrets. @default none */
+  secrets?: ReadonlySet<string>;
+  /** True for who examines a file that may be open to others. @default false */
+  openFile?: boolean;
 }
 
 /** Values and where each came from: a flag, a variable, a file, or "default". */
@@ -79,13 +83,16 @@ export function explainSettings(
 
 function fileOf(
   settings: Settings,
-  { file, known = new Set(), lists = new Set() }: Sources,
+  { file, known = new Set(), lists = new Set(), secrets = new Set(), openFile = false }: Sources,
 ): FileTexts {
   if (file === undefined) return {};
   const own = Object.values(settings);
   return readConfigFile(file, {
     known: new Set([...own.map(keyOf), ...known]),
     lists: new Set([...own.filter(({ repeatable }) => repeatable).map(keyOf), ...lists]),
+    secrets: openFile
+      ? undefined
+      : new Set([...own.filter(({ secret }) => secret).map(keyOf), ...secrets]),
   });
 }
 

@@ -2,9 +2,10 @@
  * Secrets as people give them: the text itself, `@path` for a file, `-` for standard input, so that
  * none has to show in `ps`.
  */
-import { readFile, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import process from "node:process";
 import { SallyportError } from "../errors.ts";
+import { rightsFault } from "../file_rights.ts";
 import { hideSecret } from "../log.ts";
 
 /** Largest secret that is read, bytes. */
@@ -17,7 +18,7 @@ export interface SecretSource {
   readonly where: string;
   /**
    * The secret, without surrounding white space. A file is read anew at each call, so that a rotated
-   * secret is seen. Throws `file` if it cannot be read and `config` if it is empty.
+   * secret is seen. Throws `file` if it cannot be read or others may read it, `config` if it is empty.
    */
   read(): Promise<string>;
 }
@@ -48,9 +49,17 @@ function fromFile(path: string, what: string): SecretSource {
     where: path,
     async read() {
       try {
-        const { size } = await stat(path);
-        if (size > MAX_SECRET) throw new Error(`it is longer than ${MAX_SECRET} bytes`);
-        return notEmpty(await readFile(path, "utf8"), what, path);
+        await using file = await open(path, "r");
+        const found = await file.stat();
+        if (found.size > MAX_SECRET) throw new Error(`it is longer than ${MAX_SECRET} bytes`);
+        // A pipe or a terminal is nobody else's.
+        const fault = found.isFile() ? rightsFault(path, found, "given") : undefined;
+        if (fault) {
+          throw new SallyportError("file", `${what}: ${path} ${fault.finding}`, {
+            hint: fault.remedy,
+          });
+        }
+        return notEmpty(await file.readFile("utf8"), what, path);
       } catch (error) {
         if (error instanceof SallyportError) throw error;
         throw cannotRead(error, what, path);

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import * as z from "zod";
 import { SallyportError } from "../errors.ts";
+import { type FileRights, rightsFault } from "../file_rights.ts";
 
 const VERSION = 1;
 
@@ -43,13 +44,17 @@ export class StateFile {
     this.path = join(dir, `${kind}-${fileSafe(name)}.json`);
   }
 
-  /** What was saved, or undefined. Throws `state` if it is unreadable, damaged or open to others. */
+  /**
+   * What was saved, or undefined. Throws `state` if it is unreadable or damaged, or if it or its folder
+   * is open to others.
+   */
   async load(): Promise<EnrolledState | undefined> {
     let text: string;
     try {
+      this.#refuseOpen(this.#dir, await stat(this.#dir));
       const file = await open(this.path, "r");
       try {
-        this.#checkMode((await file.stat()).mode);
+        this.#refuseOpen(this.path, await file.stat());
         text = await file.readFile("utf8");
       } finally {
         await file.close();
@@ -96,20 +101,26 @@ export class StateFile {
   async #makeDirectory(): Promise<void> {
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-      if (!(await stat(this.#dir)).isDirectory()) throw new Error("it is not a directory");
+      const folder = await stat(this.#dir);
+      if (!folder.isDirectory()) throw new Error("it is not a directory");
+      this.#refuseOpen(this.#dir, folder);
     } catch (error) {
       throw stateError("make", this.#dir, error);
     }
   }
 
-  #checkMode(mode: number): void {
-    if (process.platform === "win32" || (mode & 0o077) === 0) return;
-    const octal = (mode & 0o777).toString(8).padStart(4, "0");
-    throw new SallyportError(
-      "state",
-      `${this.path} holds the ${this.kind}'s token and can be read by others (mode ${octal})`,
-      { hint: `chmod 600 ${this.path}, and enrol anew if others may have read it` },
-    );
+  #refuseOpen(path: string, rights: FileRights): void {
+    const fault = rightsFault(path, rights, "own");
+    if (!fault) return;
+    const holds = path === this.path
+      ? `holds the ${this.kind}'s token and`
+      : "is to hold secrets and";
+    const elsewhere = path === this.path
+      ? ""
+      : ", or name a folder that is not there yet with --state-dir: it is made as it must be";
+    throw new SallyportError("state", `${path} ${holds} ${fault.finding}`, {
+      hint: fault.remedy + elsewhere,
+    });
   }
 
   #parse(text: string): EnrolledState {

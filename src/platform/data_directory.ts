@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { SallyportError } from "../errors.ts";
+import { type FileRights, rightsFault } from "../file_rights.ts";
 
 /** The files of a data directory. */
 export interface DataFiles {
@@ -56,18 +57,13 @@ export function makeDirectory(directory: string): void {
       error,
     );
   }
-  refuseOpen(directory, 0o700);
+  refuseOpen(directory);
 }
 
-/** Throws `platform-store` if others than the owner have any right to the path. */
-export function refuseOpen(path: string, mode: number): void {
-  if (process.platform === "win32") return;
-  const has = statSync(path).mode & 0o777;
-  if ((has & 0o077) === 0) return;
-  throw storeError(
-    `${path} is open to other users (mode ${has.toString(8).padStart(4, "0")})`,
-    `chmod ${mode.toString(8)} ${path}`,
-  );
+/** Throws `platform-store` if others have any right to the path, or if it is another user's. */
+export function refuseOpen(path: string, rights: FileRights = statSync(path)): void {
+  const fault = rightsFault(path, rights, "own");
+  if (fault) throw storeError(`${path} ${fault.finding}`, fault.remedy);
 }
 
 /** Writes a file of the owner's as a whole: a reader sees the old content or the new one. */

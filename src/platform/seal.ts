@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { refuseOpen, storeError } from "./data_directory.ts";
 
 const KEY_LENGTH = 32;
@@ -22,8 +22,13 @@ export function newSealKey(): Buffer {
 export function readSealKey(path: string): Seal {
   let bytes: Buffer;
   try {
-    refuseOpen(path, 0o600);
-    bytes = readFileSync(path);
+    const file = openSync(path, "r");
+    try {
+      refuseOpen(path, fstatSync(file));
+      bytes = readFileSync(file);
+    } finally {
+      closeSync(file);
+    }
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (code === "platform-store") throw error;

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { SallyportError } from "../errors.ts";
-import { dataFiles, storeError } from "./data_directory.ts";
+import { dataFiles, refuseOpen, storeError } from "./data_directory.ts";
 import { migrate } from "./migrations.ts";
 import { readSealKey, type Seal } from "./seal.ts";
 
@@ -36,6 +36,8 @@ export class Store {
         'run "sallyport platform init", or give the right directory with --data',
       );
     }
+    // SQLite gives the files beside it (WAL) its rights.
+    for (const path of [directory, files.database]) refuseOpen(path);
     const seal = readSealKey(files.key);
     const database = openDatabase(files.database, now());
     try {

@@ -7,6 +7,8 @@ import { ROOT } from "../requirements.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { cli } from "./run.ts";
 
+const posix = process.platform !== "win32";
+
 /** Runs a command with a configuration file, named FILE in `args`. */
 async function withFile(name: string, content: string, args: string[], mode = 0o600) {
   await using folder = await temporaryFolder();
@@ -85,14 +87,15 @@ Deno.test("check says that a configuration makes sense, or what does not", async
   }
 });
 
-Deno.test("check warns of what is not used, and of a secret that others may read", async () => {
+Deno.test("check warns of what is not used, and refuses a secret that others may read", async () => {
   const content = JSON.stringify({ "$schema": "x", token: "t", "ssh-listen": ":22" });
   const args = ["config", "check", "gateway", "--config", "FILE"];
-  const { status, err } = await withFile("c.json", content, args, 0o644);
+  const { status, err } = await withFile("c.json", content, args);
   assert.equal(status, 0);
   assert.match(err, /warning: "ssh-listen" in FILE is no setting of gateway: not used/);
-  assert.equal(/other users may read it/.test(err), process.platform !== "win32");
   assert.doesNotMatch(err, /schema/);
+  const open = await withFile("c.json", content, args, 0o644);
+  assert.deepEqual([open.status, /holds a secret/.test(open.err)], posix ? [6, true] : [0, false]);
   const named = JSON.stringify({ token: "@/etc/token" });
   assert.equal((await withFile("c.json", named, args, 0o644)).err, "");
 });

@@ -37,7 +37,7 @@ Deno.test("--allow and --deny may be repeated, have commas, and come from variab
   await using folder = await temporaryFolder();
   const path = `${folder.path}/gateway.json`;
   for (const deny of [["192.0.2.1", "10.0.0.9"], "192.0.2.1,10.0.0.9"]) {
-    await writeFile(path, JSON.stringify({ name: "edge", token: "x", deny }));
+    await writeFile(path, JSON.stringify({ name: "edge", token: "x", deny }), { mode: 0o600 });
     const byFile = await test(["10.0.0.9:5", "--config", path]);
     assert.match(byFile.out, /refused by --deny 10\.0\.0\.9/);
   }

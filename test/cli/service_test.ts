@@ -75,7 +75,7 @@ Deno.test("versions of systemd before 247 get their secrets by a file of variabl
 Deno.test("print touches nothing, and reads no secret", async () => {
   await using folder = await temporaryFolder();
   const token = join(folder.path, "token");
-  await writeFile(token, "hunter2hunter2");
+  await writeFile(token, "hunter2hunter2", { mode: 0o600 });
   const args = ["print", "edge", "--user", "--manager", "cron", "--token", `@${token}`];
   const { status, out } = await cli(args, { HOME: folder.path });
   assert.equal(status, 0);

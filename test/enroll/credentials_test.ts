@@ -125,7 +125,7 @@ Deno.test("universal auth: a lifetime of 0 means no limit", async () => {
 Deno.test("a token that is rotated in its file is picked up when the old one is refused", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "token");
-  await writeFile(path, "old");
+  await writeFile(path, "old", { mode: 0o600 });
   await using server = fakeServer((request) =>
     request.headers.get("authorization") === "Bearer new" ? json([]) : json({}, 401)
   );

@@ -21,7 +21,7 @@ Deno.test("a secret may be given as it is", async () => {
 Deno.test("a secret in a file is read anew each time, without its line end", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "token");
-  await writeFile(path, "one\n");
+  await writeFile(path, "one\n", { mode: 0o600 });
   const source = secretSource(`@${path}`);
   assert.equal(source.kind, "file");
   assert.equal(await source.read(), "one");
@@ -37,7 +37,7 @@ Deno.test("a secret's file that is missing, empty or too long is named", async (
     code: "file",
     message: `--client-secret: ${path}: there is no such file`,
   });
-  await writeFile(path, "\n");
+  await writeFile(path, "\n", { mode: 0o600 });
   await assert.rejects(source.read(), { code: "config", message: /is empty/ });
   await writeFile(path, "x".repeat(70_000));
   await assert.rejects(source.read(), { code: "file", message: /longer than/ });

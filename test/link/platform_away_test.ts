@@ -247,7 +247,7 @@ Deno.test("renewal: the tunnel stays up until its certificates end while the pla
 Deno.test("a token that is rotated on disk is picked up by the next call, and the tunnel stays up", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "token");
-  await writeFile(path, "old-token\n");
+  await writeFile(path, "old-token\n", { mode: 0o600 });
   let good = "old-token";
   await using relay = await SmallRelay.start();
   await using platform = await platformOf(relay, { accepts: (token) => token === good });

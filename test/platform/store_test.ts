@@ -65,7 +65,7 @@ Deno.test("a directory that others can enter is refused", async () => {
   await using f = await folder();
   await mkdir(f.dataDir);
   await chmod(f.dataDir, 0o755);
-  await refused(() => initPlatform(f), "platform-store", /open to other users \(mode 0755\)/);
+  await refused(() => initPlatform(f), "platform-store", /can be read by others \(mode 0755\)/);
   assert.deepEqual(await readdir(f.dataDir), []);
 });
 
@@ -92,7 +92,7 @@ Deno.test("another key file, a short one, an open one and none are refused", asy
   await refusedToOpen(one.dataDir, /has 31 bytes instead of 32/);
   await writeFile(key, own);
   await chmod(key, 0o640);
-  await refusedToOpen(one.dataDir, /open to other users \(mode 0640\)/);
+  await refusedToOpen(one.dataDir, /can be read by others \(mode 0640\)/);
   await chmod(key, 0o600);
   PlatformAdmin.open(one.dataDir).close();
   await rm(key);

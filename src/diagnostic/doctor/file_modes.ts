@@ -1,7 +1,11 @@
-/** What is wrong with the mode and the owner of a file. Pure. */
+/**
+ * What is wrong with the mode and the owner of a file. Grave is what a gateway refuses
+ * (`file_rights.ts`), and a configuration that its group may change. Pure.
+ */
+import { FORBIDDEN } from "../../file_rights.ts";
 
-/** What a file is: holds a secret, is the folder of such, or configures without one. */
-export type Rule = "secret" | "folder" | "config";
+/** What a file is: a secret, one that the gateway wrote, the folder of such, or settings without one. */
+export type Rule = "secret" | "state" | "folder" | "config";
 
 /** A file as the system describes it. */
 export interface FileFacts {
@@ -21,9 +25,10 @@ export interface ModeFault {
 
 /** Bits that must not be set, gravely and otherwise, and what then helps. */
 const RULES: Record<Rule, { grave: number; light: number; mode: string }> = {
-  secret: { grave: 0o027, light: 0o050, mode: "600" },
-  folder: { grave: 0o022, light: 0o055, mode: "700" },
-  config: { grave: 0o022, light: 0, mode: "644" },
+  secret: { grave: FORBIDDEN.given, light: 0o050, mode: "600" },
+  state: { grave: FORBIDDEN.own, light: 0, mode: "600" },
+  folder: { grave: FORBIDDEN.own, light: 0, mode: "700" },
+  config: { grave: FORBIDDEN.settings | 0o020, light: 0, mode: "644" },
 };
 
 /** The fault of one file, seen by the user `uid`, or undefined. */
@@ -34,27 +39,31 @@ export function modeFault(
 ): ModeFault | undefined {
   const { grave, light, mode: wanted } = RULES[rule];
   const bits = mode & 0o777;
-  if ((bits & (grave | light)) !== 0) {
+  const open = (forbidden: number): ModeFault | undefined => {
+    if ((bits & forbidden) === 0) return undefined;
     const octal = bits.toString(8).padStart(4, "0");
+    const known = (rule === "secret" || rule === "state") && (bits & 0o004) !== 0;
     return {
-      finding: `${path} can be ${verb(bits & (grave | light))} (mode ${octal})`,
+      finding: `${path} ${verb(bits & (grave | light))} (mode ${octal})`,
       remedy: `chmod ${wanted} ${path}` +
-        (rule === "secret" && (bits & 0o004) !== 0
-          ? ", and replace the secret if others may have read it"
-          : ""),
-      grave: (bits & grave) !== 0,
+        (known ? ", and replace the secret if others may have read it" : ""),
+      grave: forbidden === grave,
     };
-  }
+  };
+  return open(grave) ?? strange({ path, mode, owner }, rule, uid) ?? open(light);
+}
+
+function strange({ path, owner }: FileFacts, rule: Rule, uid: number): ModeFault | undefined {
   if (owner === uid || owner === 0 || uid === 0) return undefined;
   return {
     finding: `${path} belongs to the user ${owner}, not to this one (${uid})`,
     remedy: `chown ${uid} ${path}, or run this as that user`,
-    grave: false,
+    grave: rule !== "config",
   };
 }
 
 function verb(bits: number): string {
   const written = (bits & 0o022) !== 0;
   const who = (bits & 0o007) !== 0 ? "everybody" : "its group";
-  return `${written ? "written" : "read"} by ${who}`;
+  return `${written ? "can be written by" : "can be read by"} ${who}`;
 }

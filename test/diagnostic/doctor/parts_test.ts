@@ -48,8 +48,10 @@ for (
     ["secret", 0o100640, /read by its group \(mode 0640\)/, false],
     ["secret", 0o100644, /read by everybody \(mode 0644\)/, true],
     ["secret", 0o100660, /written by its group/, true],
+    ["state", 0o100600, undefined, false],
+    ["state", 0o100640, /read by its group/, true],
     ["folder", 0o040700, undefined, false],
-    ["folder", 0o040755, /read by everybody/, false],
+    ["folder", 0o040755, /read by everybody/, true],
     ["folder", 0o040777, /written by everybody/, true],
     ["config", 0o100644, undefined, false],
     ["config", 0o100666, /written by everybody/, true],
@@ -64,11 +66,11 @@ for (
   });
 }
 
-Deno.test("a file of another user is a warning, except to root and if it is root's", () => {
+Deno.test("a secret of another user is a failure, except to root and if it is root's", () => {
   const of = (owner: number, uid: number) =>
     modeFault({ path: "/f", mode: 0o600, owner }, "secret" satisfies Rule, uid);
   assert.match(of(1000, 1001)!.finding, /belongs to the user 1000/);
-  assert.equal(of(1000, 1001)!.grave, false);
+  assert.equal(of(1000, 1001)!.grave, true);
   assert.equal(of(0, 1001), undefined);
   assert.equal(of(1000, 0), undefined);
 });

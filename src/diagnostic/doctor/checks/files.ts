@@ -55,7 +55,7 @@ function filesOf(context: DoctorContext): { path: string; rule: Rule }[] {
   return [
     ...secrets.filter(({ kind }) => kind === "file")
       .map(({ where }) => ({ path: where, rule: "secret" as const })),
-    { path: new StateFile(stateDir, name).path, rule: "secret" },
+    { path: new StateFile(stateDir, name).path, rule: "state" },
     { path: stateDir, rule: "folder" },
     ...(configFile === undefined
       ? []
