@@ -76,6 +76,7 @@ async function init(flags: GivenFlags, context: CommandContext): Promise<number>
     dataDir: dir,
     organisation: values.organisation,
     keyType: values.keyType,
+    keyFile: values.keyFile,
   });
   context.err(`Platform created in ${dir}, with the organisation "${organisation.name}".`);
   context.err("The secret of instance relays, shown this once (--type instance):");

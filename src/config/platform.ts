@@ -103,6 +103,13 @@ export const platformInitSettings = {
     schema: oneOf(["ecdsa", "rsa", "ed25519"]),
     default: "ecdsa",
   },
+  keyFile: {
+    flags: ["--key-file"],
+    metavar: "FILE",
+    help: "Where the key that seals all private keys is made: best on another disk than the data.",
+    schema: text,
+    defaultHelp: "platform.key beside the database",
+  },
   ...commonSettings,
 } satisfies Settings;
 

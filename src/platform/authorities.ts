@@ -4,7 +4,7 @@
  * relay, or proves somebody to a relay, exists for the instance as well; what proves a gateway, or
  * somebody to a gateway, exists for organisations alone.
  */
-import { type KeyObject, randomUUID } from "node:crypto";
+import { type KeyObject, randomUUID, X509Certificate } from "node:crypto";
 import { formatAuthorizedKey, publicKeyBlob } from "../certificates/ssh_key.ts";
 import { storeError } from "./data_directory.ts";
 import { generateKey, keyFromBytes, keyToBytes, type KeyType } from "./keys.ts";
@@ -79,7 +79,9 @@ export async function makeAuthorities(
       parent: above && { key: above.key, keyType, certificate: above.row.certificate! },
     });
     const id = randomUUID();
-    const sealedKey = seal.close(keyToBytes(key), place(id, organisation, purpose));
+    const bytes = keyToBytes(key);
+    const sealedKey = seal.close(bytes, place(id, organisation, purpose));
+    bytes.fill(0);
     const row = { id, organisation, purpose, parent: above?.row.id ?? null };
     made.set(purpose, { key, row: { ...row, keyType, certificate, sealedKey } });
   }
@@ -106,6 +108,15 @@ export function insertAuthorities(store: Store, rows: AuthorityRow[]): void {
 /** A private key moved to another row of the database opens there no more. */
 function place(id: string, organisation: string | null, purpose: Purpose): string {
   return `authority ${id} ${organisation ?? "instance"} ${purpose}`;
+}
+
+/** Certificates stand in the open: one that somebody put there for another key is trusted by nobody. */
+function demandOwn(certificate: string, key: KeyObject, purpose: Purpose): void {
+  if (new X509Certificate(certificate).checkPrivateKey(key)) return;
+  throw storeError(
+    `the certificate of the authority ${purpose} is not its key's: the database was changed`,
+    "restore platform.db from a copy",
+  );
 }
 
 interface Authority {
@@ -173,12 +184,12 @@ export class Authorities {
     }
     const id = String(row.id);
     const sealed = row.sealed_key as Uint8Array;
-    const authority: Authority = {
-      id,
-      key: keyFromBytes(this.#store.seal.open(sealed, place(id, organisation, purpose))),
-      keyType: row.key_type as KeyType,
-      certificate: row.certificate as string | null,
-    };
+    const bytes = this.#store.seal.open(sealed, place(id, organisation, purpose));
+    const key = keyFromBytes(bytes);
+    bytes.fill(0);
+    const certificate = row.certificate as string | null;
+    if (certificate !== null) demandOwn(certificate, key, purpose);
+    const authority: Authority = { id, key, keyType: row.key_type as KeyType, certificate };
     this.#open.set(name, authority);
     return authority;
   }

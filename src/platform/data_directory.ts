@@ -22,7 +22,7 @@ export interface DataFiles {
   directory: string;
   /** SQLite database. */
   database: string;
-  /** The key that seals the authorities' private keys. */
+  /** The key that seals the authorities' private keys, or a link to where it lies. */
   key: string;
   /** Certificate of the API's own authority, PEM; for those who connect with https. */
   apiCertificate: string;

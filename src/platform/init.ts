@@ -1,5 +1,6 @@
 /** `sallyport platform init`: a new data directory. */
-import { existsSync, linkSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { insertAuthorities, makeAuthorities } from "./authorities.ts";
 import {
@@ -25,6 +26,11 @@ export interface InitOptions {
   organisation?: string;
   /** Of its keys and the instance's. @default "ecdsa" */
   keyType?: KeyType;
+  /**
+   * Where the key file is to be, so that who takes the directory has no key; the directory then only
+   * leads to it. It must not be there yet. @default in the directory
+   */
+  keyFile?: string;
 }
 
 /** What a new platform has. */
@@ -45,15 +51,19 @@ export async function initPlatform(options: InitOptions): Promise<InitResult> {
   makeDirectory(dataDir);
   refuseExisting(files);
   const key = newSealKey();
-  const temporary = { key: temporaryName(files.key), database: temporaryName(files.database) };
+  const temporary = {
+    key: temporaryName(options.keyFile ?? files.key),
+    database: temporaryName(files.database),
+  };
   try {
-    writeNew(temporary.key, key);
+    link(temporary.key, () => writeNew(temporary.key, key));
     // SQLite would make the file with the rights that the umask leaves.
     writeNew(temporary.database, "");
     const result = await fill(temporary.database, new Seal(key), organisation, keyType);
-    publish(temporary, files);
+    publish(temporary, files, options.keyFile);
     return result;
   } finally {
+    key.fill(0);
     rmSync(temporary.key, { force: true });
     rmSync(temporary.database, { force: true });
     rmSync(`${temporary.database}-journal`, { force: true });
@@ -99,16 +109,31 @@ async function fill(
 }
 
 /** The key's link decides between two that begin at once: it never replaces a file. */
-function publish(temporary: { key: string; database: string }, files: DataFiles): void {
+function publish(
+  temporary: { key: string; database: string },
+  files: DataFiles,
+  keyFile = files.key,
+): void {
+  const elsewhere = keyFile !== files.key;
+  link(keyFile, () => linkSync(temporary.key, keyFile));
   try {
-    linkSync(temporary.key, files.key);
+    if (elsewhere) link(files.key, () => symlinkSync(resolve(keyFile), files.key));
   } catch (error) {
-    if ((error as { code?: string }).code === "EEXIST") throw alreadyThere(files.key, error);
+    rmSync(keyFile);
+    throw error;
+  }
+  renameSync(temporary.database, files.database);
+}
+
+function link(path: string, make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    if ((error as { code?: string }).code === "EEXIST") throw alreadyThere(path, error);
     throw storeError(
-      `cannot write ${files.key}: ${(error as Error).message}`,
-      "choose another directory with --data",
+      `cannot write ${path}: ${(error as Error).message}`,
+      "choose another directory with --data, or another --key-file",
       error,
     );
   }
-  renameSync(temporary.database, files.database);
 }

@@ -45,9 +45,15 @@ export function keyToPem(key: KeyObject): string {
 }
 
 /** The private key for Web Crypto. */
-export function signingKey(key: KeyObject, type: KeyType): Promise<CryptoKey> {
-  const bytes = new Uint8Array(keyToBytes(key));
-  return crypto.subtle.importKey("pkcs8", bytes, SIGNING[type], false, ["sign"]);
+export async function signingKey(key: KeyObject, type: KeyType): Promise<CryptoKey> {
+  const exported = keyToBytes(key);
+  const bytes = new Uint8Array(exported);
+  exported.fill(0);
+  try {
+    return await crypto.subtle.importKey("pkcs8", bytes, SIGNING[type], false, ["sign"]);
+  } finally {
+    bytes.fill(0);
+  }
 }
 
 /** The public half for Web Crypto. */

@@ -1,6 +1,6 @@
 /**
  * Sealing of secrets that the platform must be able to read again: AES-256-GCM under a key that lies
- * beside the database, so that a copy of the database alone opens nothing.
+ * outside the database, so that a copy of the database alone opens nothing.
  */
 import { Buffer } from "node:buffer";
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
