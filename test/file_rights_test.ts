@@ -58,7 +58,7 @@ async function refusedToStart(args: string[], said: RegExp, hint: RegExp): Promi
   const { status, out, err } = await cli([
     ...["gateway", "start", "edge", "--health-listen", "off", "--domain", "http://127.0.73.9:9"],
     ...args,
-  ]);
+  ], { signal: AbortSignal.timeout(5_000) });
   assert.equal(status, 6, err);
   assert.match(err, said);
   assert.match(err, hint);
