@@ -50,6 +50,7 @@ const CODES = {
   "certificate-key-id": [EXIT.untrusted, false],
   "certificate-option": [EXIT.untrusted, false],
   "host-key-raw": [EXIT.untrusted, false],
+  "host-key-changed": [EXIT.untrusted, true],
   "key-malformed": [EXIT.untrusted, false],
   // SSH
   "relay-unreachable": [EXIT.unavailable, true],

@@ -23,7 +23,7 @@ import { SallyportError } from "../errors.ts";
 import type { Algorithms } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
-import { type Keepalive, Session } from "./session.ts";
+import { type Keepalive, type Rekeying, Session } from "./session.ts";
 import { byte, string, WireReader } from "./wire.ts";
 
 /** What a gateway needs to join a relay. */
@@ -54,6 +54,8 @@ export interface ConnectSshOptions {
   algorithms?: Algorithms;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
+  /** @default after an hour, within 30 s */
+  rekeying?: Rekeying;
 }
 
 /** An authenticated session with a relay. */
@@ -89,6 +91,7 @@ export async function connectSsh(options: ConnectSshOptions): Promise<SshSession
     maxChannels: options.maxChannels,
     algorithms: options.algorithms,
     rekeyBytes: options.rekeyBytes,
+    rekeying: options.rekeying,
     onOpen: (channel) => options.onChannel(channel),
     verifyHostKey: (blob) => verifyHost(blob, authority, options),
   });

@@ -15,9 +15,10 @@ import { blobType, signatureFits, verifySsh } from "../certificates/ssh_key.ts";
 import { SallyportError } from "../errors.ts";
 import { type Algorithms, type Negotiated, whatIsOld } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
+import type { ExchangeBudget } from "./exchange_budget.ts";
 import type { HostCredentials } from "./internals/transport.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
-import { type Keepalive, Session } from "./session.ts";
+import { type Keepalive, type Rekeying, Session } from "./session.ts";
 import { byte, string, WireReader } from "./wire.ts";
 
 /** As sshd's MaxAuthTries, but stricter: a gateway has one key. */
@@ -44,6 +45,10 @@ export interface AcceptSshOptions {
   algorithms?: Algorithms;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
+  /** @default after an hour, within 30 s */
+  rekeying?: Rekeying;
+  /** For costly key exchanges of those that have not logged in. @default one for the whole process */
+  strangers?: ExchangeBudget;
   /** Why a gateway must not come in although its certificate is good. @default it may */
   refusal?(gatewayId: string): SallyportError | undefined;
   /** Told why a certificate was refused, for the log. */
@@ -86,6 +91,8 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
     maxChannels: options.maxChannels,
     algorithms: options.algorithms,
     rekeyBytes: options.rekeyBytes,
+    rekeying: options.rekeying,
+    strangers: options.strangers,
   });
   let tries = 0;
   return new Promise((resolve, reject) => {

@@ -11,6 +11,7 @@ import { input } from "./cipher/engine.ts";
 import { Connection } from "./connection.ts";
 import { Transport, type TransportOptions, transportReady } from "./internals/transport.ts";
 import { ALGORITHMS, type Algorithms } from "./algorithms.ts";
+import { type ExchangeAllowance, ExchangeBudget, REKEY_ALLOWANCE } from "./exchange_budget.ts";
 import { DISCONNECT } from "./message.ts";
 import { readDirectly } from "./socket_reader.ts";
 import { SocketWriter } from "./socket_writer.ts";
@@ -27,8 +28,24 @@ export interface Keepalive {
 /** Both sides notice a dead peer within 20 s. */
 export const DEFAULT_KEEPALIVE: Keepalive = { interval: 10_000, timeout: 10_000 };
 
+/** When keys are renewed, and what is borne meanwhile. */
+export interface Rekeying {
+  /** New keys after this time (RFC 4253 §9), ms. Looked at with each keepalive. @default an hour */
+  after?: number;
+  /** Time that a key exchange may take, ms. @default 30,000 */
+  timeout?: number;
+  /** What exchanges that the other side asks for may cost. @default REKEY_ALLOWANCE */
+  allowance?: ExchangeAllowance;
+}
+
+const REKEY_AFTER = 3_600_000;
+const REKEY_TIMEOUT = 30_000;
+
 /** Bytes that may wait for the socket before channels are told to wait. */
 const SOCKET_BUFFER = 1024 * 1024;
+
+/** Answers that a peer may have asked for without reading them, bytes in the socket's buffer. */
+const MAX_UNREAD = 8 * SOCKET_BUFFER;
 
 /** Called by the session at the points where a client and a server differ. */
 export interface Authentication {
@@ -45,7 +62,7 @@ const NAME_BYTES = 4;
 
 /** How a session is set up. */
 export interface SessionOptions
-  extends Pick<TransportOptions, "role" | "verifyHostKey" | "host" | "rekeyBytes"> {
+  extends Pick<TransportOptions, "role" | "verifyHostKey" | "host" | "rekeyBytes" | "strangers"> {
   /** Connected; owned by the session. */
   socket: Socket;
   /** Takes channels that the other side opens; without it they are refused. */
@@ -56,6 +73,7 @@ export interface SessionOptions
   keepalive?: Keepalive;
   /** @default ALGORITHMS */
   algorithms?: Algorithms;
+  rekeying?: Rekeying;
 }
 
 /** One SSH session over one socket. Ends once, for one reason, and frees everything then. */
@@ -75,6 +93,11 @@ export class Session {
   #congested = false;
   #direct = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #rekeying: Rekeying;
+  readonly #asked: ExchangeBudget;
+  #exchange: ReturnType<typeof setTimeout> | undefined;
+  #exchangeByPeer = false;
+  #keysSince = performance.now();
   #latency: number | undefined;
 
   constructor(options: SessionOptions) {
@@ -83,6 +106,8 @@ export class Session {
     this.#socket = socket;
     this.#writer = new SocketWriter(socket);
     this.#keepalive = keepalive;
+    this.#rekeying = options.rekeying ?? {};
+    this.#asked = new ExchangeBudget(this.#rekeying.allowance ?? REKEY_ALLOWANCE);
     this.#transport = new Transport({
       role: options.role,
       algorithms,
@@ -90,9 +115,14 @@ export class Session {
       verifyHostKey: options.verifyHostKey,
       host: options.host,
       rekeyBytes: options.rekeyBytes,
+      strangers: options.strangers,
       events: {
         onWrite: (data) => this.#write(data),
-        onReady: (first) => first ? this.#authentication?.onReady() : this.connection.drained(),
+        onReady: (first) => this.#onKeys(first),
+        onExchange: (byPeer) => this.#onExchange(byPeer),
+        onExchangeCost: (time) => {
+          if (this.#exchangeByPeer) this.#asked.spend(time);
+        },
         onMessage: (payload) => this.#onMessage(payload),
         onReceived: () => this.connection.deliver(),
         onServiceRequest: (name) => this.#authentication?.onServiceRequest?.(name),
@@ -209,6 +239,7 @@ export class Session {
   #end(error: SallyportError | undefined, goodbye: () => void): void {
     this.#over = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#exchange);
     this.connection.end(error ?? new SallyportError("ssh-closed", "session closed"));
     goodbye();
     this.#transport.destroy();
@@ -223,6 +254,28 @@ export class Session {
     this.#resolveClosed(error);
   }
 
+  #onKeys(first: boolean): void {
+    clearTimeout(this.#exchange);
+    this.#keysSince = performance.now();
+    if (first) this.#authentication?.onReady();
+    else this.connection.drained();
+  }
+
+  /** A key exchange after the first: nothing else is said until it is over, so it must be over soon. */
+  #onExchange(byPeer: boolean): void {
+    this.#exchangeByPeer = byPeer;
+    if (byPeer && this.#asked.exhausted) {
+      throw new SallyportError("ssh-protocol", "the other side asks for new keys again and again");
+    }
+    const { timeout = REKEY_TIMEOUT } = this.#rekeying;
+    clearTimeout(this.#exchange);
+    this.#exchange = setTimeout(() => {
+      this.fail(
+        new SallyportError("ssh-protocol", `a key exchange was not finished within ${timeout} ms`),
+      );
+    }, timeout);
+  }
+
   #receive(data: Uint8Array): void {
     if (this.#over) return;
     const { inPlace } = this.#transport;
@@ -235,7 +288,16 @@ export class Session {
 
   #write(data: Uint8Array): void {
     this.#writer.write(data);
-    if (this.#socket.writableLength > SOCKET_BUFFER) this.#congested = true;
+    const unread = this.#socket.writableLength;
+    if (unread > SOCKET_BUFFER) this.#congested = true;
+    // Channels have stopped long before. Later, since ssh2 is in the middle of something.
+    if (unread > MAX_UNREAD && !this.#over) {
+      queueMicrotask(() => {
+        this.fail(
+          new SallyportError("ssh-protocol", "the other side asks and does not read answers"),
+        );
+      });
+    }
   }
 
   #onMessage(payload: Buffer): void {
@@ -258,6 +320,8 @@ export class Session {
   #scheduleKeepalive(): void {
     if (this.#over) return;
     this.#timer = setTimeout(() => {
+      const { after = REKEY_AFTER } = this.#rekeying;
+      if (performance.now() - this.#keysSince >= after) this.rekey();
       this.#awaitSignOfLife();
       const asked = performance.now();
       this.connection.ping(() => {

@@ -97,10 +97,10 @@ export async function withSshd(
   });
   await using between = await given.between?.(sshd.port);
   const port = between?.port ?? sshd.port;
-  let socket: Socket;
+  let socket: Socket | undefined;
   await run({
     sshd,
-    socket: () => socket,
+    socket: () => socket!,
     connect: async (over) => {
       socket = connect({ host: HOST, port, allowHalfOpen: true, noDelay: true });
       await once(socket, "connect");
@@ -116,6 +116,8 @@ export async function withSshd(
       });
     },
   }).catch((error) => {
+    // Or sshd's process for this connection would outlive it, and the test wait for its output.
+    socket?.destroy();
     throw new Error(`sshd wrote:\n${sshd.log}`, { cause: error });
   });
 }

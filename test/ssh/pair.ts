@@ -33,6 +33,8 @@ export function newKey(type: KeyType): KeyObject {
 /** What a test may want different from a pair that works. */
 export interface PairOptions {
   keys?: KeyType;
+  /** The relay's, if the test needs to know them. */
+  hostKeys?: { authority: KeyObject; key: KeyObject };
   host?: Partial<SshCertificateRequest>;
   user?: Partial<SshCertificateRequest>;
   server?: Partial<AcceptSshOptions>;
@@ -50,6 +52,8 @@ export interface Pair {
   client: Promise<SshSession>;
   /** Why the relay refused certificates, in order. */
   refusals: SallyportError[];
+  /** What the gateway logs in with. */
+  credentials: { certificate: Buffer; key: KeyObject };
   /** The port that the relay's side listens on, for one connection. */
   port: number;
   close(): Promise<void>;
@@ -64,9 +68,9 @@ function validity(): { validAfter: Date; validBefore: Date } {
 /** Starts both ends. */
 export async function pair(options: PairOptions = {}): Promise<Pair> {
   const keys = options.keys ?? "ed25519";
-  const [hostAuthority, userAuthority, hostKey, userKey] = [0, 1, 2, 3].map(() => newKey(keys)) as [
-    ...[KeyObject, KeyObject, KeyObject, KeyObject],
-  ];
+  const { authority: hostAuthority, key: hostKey } = options.hostKeys ??
+    { authority: newKey(keys), key: newKey(keys) };
+  const [userAuthority, userKey] = [newKey(keys), newKey(keys)];
   const refusals: SallyportError[] = [];
   const host = issueSshCertificate({
     certType: "host",
@@ -119,6 +123,7 @@ export async function pair(options: PairOptions = {}): Promise<Pair> {
     server: accepted,
     client: connected,
     refusals,
+    credentials: { certificate: user.blob, key: userKey },
     port,
     closeServer,
     close: async () => {

@@ -24,6 +24,8 @@ export interface ExchangeRules {
   strict: boolean;
   /** Ends the session. */
   refuse(error: SallyportError): never;
+  /** Told what each message of the exchange cost, ms. */
+  spent(time: number): void;
 }
 
 /**
@@ -46,7 +48,12 @@ export function watchExchange(decipher: ExchangeDecipher, rules: ExchangeRules):
       );
     }
     if (!rules.first && type !== undefined && MEANINGLESS.includes(type)) return undefined;
-    return receive(payload);
+    const started = performance.now();
+    try {
+      return receive(payload);
+    } finally {
+      rules.spent(performance.now() - started);
+    }
   };
 }
 

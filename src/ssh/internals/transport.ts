@@ -30,7 +30,7 @@ import cryptoParts from "ssh2/lib/protocol/crypto.js";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
 import kexParts from "ssh2/lib/protocol/kex.js";
 import protocolUtils from "ssh2/lib/protocol/utils.js";
-import { plainType } from "../../certificates/ssh.ts";
+import { parseSshCertificate, plainType } from "../../certificates/ssh.ts";
 import { blobType } from "../../certificates/ssh_key.ts";
 import { SallyportError } from "../../errors.ts";
 import {
@@ -42,6 +42,7 @@ import {
 import { ChaChaPolyCipher, ChaChaPolyDecipher } from "../cipher/chacha_poly.ts";
 import { INPUT } from "../cipher/engine.ts";
 import { disagreement } from "../disagreement.ts";
+import { ExchangeBudget, isCostly, STRANGERS_ALLOWANCE } from "../exchange_budget.ts";
 import { DISCONNECT } from "../message.ts";
 import { Opening, type PeerOffer } from "../opening.ts";
 import { byte, string, uint32 } from "../wire.ts";
@@ -57,6 +58,11 @@ const EXT_INFO = 7;
 const FIRST_MESSAGE_OF_OURS = 50;
 /** RFC 4253 §9: new keys after a gigabyte, counting both ways. */
 const REKEY_BYTES = 2 ** 30;
+/** What may wait for new keys: channels do not write meanwhile, but answers and their like do. */
+const MAX_WAITING = { messages: 16_384, bytes: 8 * 2 ** 20 };
+
+/** For all that have not logged in to any server of this process. */
+const STRANGERS = new ExchangeBudget(STRANGERS_ALLOWANCE);
 const SERVER_SIGNATURE_ALGORITHMS = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
@@ -108,6 +114,13 @@ export interface TransportEvents {
   /** A key exchange is complete; `first` is false for a rekey. */
   onReady(first: boolean): void;
   /**
+   * A key exchange has begun, not the first; `byPeer` if only the other side has asked for it. Throws to
+   * end the session.
+   */
+  onExchange?(byPeer: boolean): void;
+  /** What one message of a later key exchange cost, ms. */
+  onExchangeCost?(time: number): void;
+  /**
    * A message of the authentication or connection protocol (numbers 50 and up). Its bytes are valid
    * only until `onReceived`: who keeps them copies them.
    */
@@ -137,6 +150,8 @@ export interface TransportOptions {
   host?: HostCredentials;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
+  /** Servers: for costly exchanges before the login. @default one for the whole process */
+  strangers?: ExchangeBudget;
 }
 
 /** Resolves when ssh2's WebAssembly parts are compiled; a transport must not start before. */
@@ -154,11 +169,15 @@ export class Transport {
   #opening: Opening | undefined;
   #offer: PeerOffer | undefined;
   #bytesSinceKeys = 0;
+  #waiting = { messages: 0, bytes: 0 };
+  #hostKey: Buffer | undefined;
   readonly #rekeyBytes: number;
+  readonly #strangers: ExchangeBudget;
 
   constructor(options: TransportOptions) {
     const { role, algorithms, ident, events, verifyHostKey, host } = options;
     this.#rekeyBytes = options.rekeyBytes ?? REKEY_BYTES;
+    this.#strangers = options.strangers ?? STRANGERS;
     this.#events = events;
     this.#role = role;
     this.#algorithms = host
@@ -281,6 +300,7 @@ export class Transport {
     if (cipher instanceof ChaChaPolyCipher && exchanging === undefined) {
       return cipher.seal(parts, length);
     }
+    if (exchanging !== undefined && !this.#mayWait(length)) return;
     const writer = this.#protocol._packetRW.write;
     let at = writer.allocStart;
     const packet = writer.alloc(length);
@@ -292,11 +312,30 @@ export class Transport {
       .sendPacket(this.#protocol, writer.finalize(packet));
   }
 
+  #mayWait(length: number): boolean {
+    const waiting = this.#waiting;
+    waiting.messages++;
+    waiting.bytes += length;
+    if (waiting.messages <= MAX_WAITING.messages && waiting.bytes <= MAX_WAITING.bytes) return true;
+    this.#protocol.disconnect(DISCONNECT.protocolError);
+    this.#fail(
+      new SallyportError(
+        "ssh-protocol",
+        `${waiting.messages} messages wait for the end of a key exchange`,
+      ),
+    );
+    return false;
+  }
+
   /** Asks for new keys; messages sent meanwhile wait. */
   rekey(): void {
     this.#bytesSinceKeys = 0;
-    if (this.#ready && !this.#dead) this.#protocol.rekey();
+    if (!this.#ready || this.#dead || this.exchanging) return;
+    this.#protocol.rekey();
+    this.#asked = true;
+    this.#events.onExchange?.(false);
   }
+  #asked = false;
 
   /** Says goodbye (RFC 4253 §11.1) and makes the transport unusable. */
   disconnect(reason: number): void {
@@ -338,7 +377,9 @@ export class Transport {
   #onKeys(): void {
     const first = !this.#ready;
     this.#ready = true;
+    this.#asked = false;
     this.#bytesSinceKeys = 0;
+    this.#waiting = { messages: 0, bytes: 0 };
     if (first && this.#role === "server") this.#sendExtensionInfo();
     this.#events.onReady(first);
   }
@@ -355,10 +396,20 @@ export class Transport {
   }
   #wantsExtensionInfo = false;
 
+  /** A host that has proved itself does so again in each exchange with the same key, whatever the time. */
   #verify(blob: Buffer, verifyHostKey: TransportOptions["verifyHostKey"]): boolean {
     try {
-      verifyHostKey?.(blob);
-      return verifyHostKey !== undefined;
+      if (this.#hostKey?.equals(blob)) return true;
+      if (!verifyHostKey) return false;
+      verifyHostKey(blob);
+      if (this.#hostKey && !sameKey(this.#hostKey, blob)) {
+        throw new SallyportError(
+          "host-key-changed",
+          "the relay shows another host key in the middle of a session",
+        );
+      }
+      this.#hostKey = Buffer.from(blob);
+      return true;
     } catch (error) {
       this.#refusal = error instanceof Error ? error : new Error(String(error));
       return false;
@@ -368,6 +419,29 @@ export class Transport {
   #countForRekey(bytes: number): void {
     this.#bytesSinceKeys += bytes;
     if (this.#bytesSinceKeys > this.#rekeyBytes) this.rekey();
+  }
+
+  /** The other side alone has asked for new keys. */
+  #announce(): void {
+    try {
+      this.#events.onExchange?.(true);
+    } catch (error) {
+      this.#refuse(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #demandBudget(kex: string): void {
+    if (this.#ready || this.#role === "client" || !isCostly(kex) || !this.#strangers.exhausted) {
+      return;
+    }
+    this.#refuse(
+      new SallyportError("ssh-algorithms", `too many ask for ${kex}, which costs much, at a time`),
+    );
+  }
+
+  #spent(kex: string, time: number): void {
+    if (this.#ready) this.#events.onExchangeCost?.(time);
+    else if (this.#role === "server" && isCostly(kex)) this.#strangers.spend(time);
   }
 
   /** Seam 3. */
@@ -404,12 +478,15 @@ export class Transport {
     const { _strictMode: strict = false, _decipher: decipher } = this.#protocol;
     const unsafely = strict ? [] : unsafeWithoutStrictness(negotiated);
     if (unsafely.length > 0) this.#refuse(unsafe(this.#offer?.ident ?? "the other side", unsafely));
+    this.#demandBudget(negotiated.kex);
     watchExchange(decipher as ExchangeDecipher, {
       first: !this.#ready,
       strict,
       refuse: (error) => this.#refuse(error),
+      spent: (time) => this.#spent(negotiated.kex, time),
     });
     guardSecret(kex);
+    if (this.#ready && !this.#asked) this.#announce();
     const signature = plainType(negotiated.serverHostKey);
     negotiated.serverHostKey = signature;
     if (this.#role === "server") {
@@ -437,6 +514,11 @@ export class Transport {
 function lists({ kex, serverHostKey, cipher, mac }: Algorithms) {
   const direction = { cipher, mac, compress: ["none"], lang: [] };
   return { kex, serverHostKey, cs: direction, sc: direction };
+}
+
+/** True if two host certificates certify the same key; the second has been verified. */
+function sameKey(before: Buffer, now: Buffer): boolean {
+  return parseSshCertificate(before).publicKey.equals(parseSshCertificate(now).publicKey);
 }
 
 function unsafe(ident: string, algorithms: string[]): SallyportError {
