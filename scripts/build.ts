@@ -13,15 +13,15 @@
  */
 import { build, type Metafile, type Plugin } from "esbuild";
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
+import { compile, strippedRuntime } from "./compile.ts";
 import { noticesOf, objectionTo } from "./supply/licences.ts";
 import { type Package, readPackages } from "./supply/packages.ts";
 import { billOfMaterials } from "./supply/sbom.ts";
-import { V8_FLAGS } from "./v8_flags.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
@@ -33,26 +33,6 @@ const TARGETS = [
   "x86_64-apple-darwin",
   "aarch64-apple-darwin",
   "x86_64-pc-windows-msvc",
-];
-
-/**
- * What the program may do; everything else is refused to it and to every library in it. It connects
- * and listens, reads and writes files that its user names, reads its environment, and asks the system
- * for the home directory, the user's number, the mask of new files and the authorities in its store. It
- * loads no native code. `sallyport service` and `sallyport doctor` run the programs of the service
- * managers; every other command gives that up at its start (src/main.ts). Datagrams to systemd
- * (src/service/notify.ts) are Deno's unstable part of the network.
- */
-const PERMISSIONS = [
-  "--no-prompt",
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env",
-  "--allow-sys=homedir,uid,umask,ca",
-  // Not the programs by name: Deno looks for those in PATH as it starts, and ends where there is none.
-  "--allow-run",
-  "--unstable-net",
 ];
 
 /** ssh2 looks for native add-ons and goes on without: they are made to be missing. */
@@ -122,44 +102,6 @@ async function packagesIn({ outputs }: Metafile): Promise<Package[]> {
   });
 }
 
-/**
- * Without V8's code cache: it would be read from a file in the temporary directory that anybody on the host
- * can know the name of and write first, and what it holds is run.
- */
-async function compile(output: string, target?: string): Promise<boolean> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["compile", "--quiet", "--no-check", "--no-lock", "--no-config", "--no-npm"],
-      ...PERMISSIONS,
-      V8_FLAGS,
-      "--no-code-cache",
-      ...(target ? ["--target", target] : []),
-      ...["--output", output, join(BUNDLE, "main.js")],
-    ],
-    cwd: DIST,
-    env: process.env.DENORT_BIN ? { DENORT_BIN: await stripped(process.env.DENORT_BIN) } : {},
-    stdin: "null",
-  }).output().then(({ success, stderr }) => {
-    if (!success) console.error(new TextDecoder().decode(stderr).trim());
-    return { success };
-  });
-  return success;
-}
-
-/** A copy of the runtime without symbols, or the runtime itself where it cannot be stripped. */
-async function stripped(denort: string): Promise<string> {
-  if (process.platform !== "linux") return denort;
-  const copy = join(DIST, "denort");
-  await copyFile(denort, copy);
-  try {
-    const { success } = await new Deno.Command("strip", { args: [copy], stderr: "null" }).output();
-    if (success) return copy;
-  } catch {
-    // There is no strip: the binary is larger, that is all.
-  }
-  return denort;
-}
-
 /** Writes what the binary is made of, and gives the files' names. */
 async function writeAccount(packages: Package[]): Promise<string[]> {
   const { license: licence, version } = config;
@@ -187,12 +129,15 @@ async function main(all: boolean): Promise<number> {
   await rm(BUNDLE, { recursive: true, force: true });
   await mkdir(DIST, { recursive: true });
   const packages = await bundle();
+  const given = process.env.DENORT_BIN;
+  const stripped = join(DIST, "denort");
+  const runtime = given && await strippedRuntime(given, stripped);
   const failed: string[] = [];
   const files: string[] = [];
   const wanted: (string | undefined)[] = all ? TARGETS : [undefined];
   for (const target of wanted) {
     const output = join(DIST, target ? `sallyport-${target}` : "sallyport");
-    if (await compile(output, target)) {
+    if (await compile(join(BUNDLE, "main.js"), output, { target, runtime })) {
       const file = (await readdir(DIST)).includes(`${basename(output)}.exe`)
         ? `${output}.exe`
         : output;
@@ -202,7 +147,7 @@ async function main(all: boolean): Promise<number> {
       failed.push(target ?? "this machine");
     }
   }
-  await rm(join(DIST, "denort"), { force: true });
+  await rm(stripped, { force: true });
   files.push(...await writeAccount(packages));
   await writeChecksums(files);
   if (failed.length === 0) return 0;

@@ -2,13 +2,16 @@
 import { watchFile } from "node:fs";
 import process from "node:process";
 import { runCli } from "./cli/cli.ts";
+import { secretVariables } from "./cli/flags.ts";
 import { EXIT } from "./errors.ts";
+import { closeSideDoors, giveUpPrograms, keepOnlyFiles, takeEnvironment } from "./least_power.ts";
 import { wantsColour } from "./log_standard_error.ts";
 
 // Only the service managers' programs are ever run, and only for those who ask about services.
-if (!["service", "doctor"].includes(process.argv[2] ?? "")) {
-  Deno.permissions.revokeSync({ name: "run" });
-}
+const runsPrograms = ["service", "doctor"].includes(process.argv[2] ?? "");
+if (!runsPrograms) giveUpPrograms();
+closeSideDoors();
+const env = takeEnvironment(secretVariables());
 
 const stop = new AbortController();
 
@@ -47,15 +50,16 @@ function onReload(listener: () => void, file?: string): void {
 const status = await runCli(process.argv.slice(2), {
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
-  env: process.env,
+  env,
   terminal: process.stdout.isTTY
     ? {
       columns: () => process.stdout.columns,
       rows: () => process.stdout.rows,
-      colours: wantsColour(process.stdout, process.env),
+      colours: wantsColour(process.stdout, env),
     }
     : undefined,
   signal: stop.signal,
   onReload,
+  keepOnlyFiles,
 });
 process.exit(status);

@@ -25,7 +25,9 @@ export interface Child {
   readonly log: string;
   /** Resolves with the exit status. */
   readonly status: Promise<number>;
-  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGHUP" | "SIGSTOP" | "SIGCONT"): void;
+  kill(
+    signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGHUP" | "SIGSTOP" | "SIGCONT" | "SIGUSR2",
+  ): void;
   /** Kills it if it still runs. */
   [Symbol.asyncDispose](): Promise<void>;
 }

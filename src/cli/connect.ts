@@ -13,6 +13,7 @@ import { formatAddress, parseListenAddress } from "../listen.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { examples } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { keepOnly } from "./least_power.ts";
 
 /** `sallyport connect …` */
 export const connectCommand = command(
@@ -52,9 +53,11 @@ async function connectTo(
   const http = await httpOptions(values);
   const { authorisedApi } = await import("../enroll/credentials.ts");
   const { startConnect } = await import("../client/connect.ts");
+  const fetch = await httpFetch(values.caFile);
+  keepOnly(flags, values, context);
   const api = authorisedApi(readAuth(loaded), {
     domain: values.domain,
-    fetch: await httpFetch(values.caFile),
+    fetch,
     signal: context.signal,
   });
   const { address, finished } = await startConnect({

@@ -1,5 +1,7 @@
 /** What a command is given by whoever runs it: main.ts, or a test. */
 
+import type { Files } from "../least_power.ts";
+
 /** A terminal that standard output goes to. */
 export interface Terminal {
   /** Characters a line, now; 0 if it does not know. */
@@ -26,6 +28,11 @@ export interface CommandContext {
    * has changed.
    */
   onReload(listener: () => void, file?: string): void;
+  /**
+   * Gives up every file but these for as long as the process lives; undefined where the process is not
+   * the command's alone.
+   */
+  keepOnlyFiles?(files: Files): void;
 }
 
 /** A command whose arguments have been read; gives the exit status. */

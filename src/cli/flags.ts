@@ -9,7 +9,9 @@ import type { Usage } from "@optique/core/usage";
 import { commonSettings, logFileSettings } from "../config/common.ts";
 import { type Loaded, loadSettings, type Sources } from "../config/load.ts";
 import { keyOf, type Setting, type Settings, text } from "../config/setting.ts";
-import { asSallyportError } from "../errors.ts";
+import { logFiles } from "../config/named_files.ts";
+import { asSallyportError, SallyportError } from "../errors.ts";
+import { mayWrite } from "../least_power.ts";
 import { configureLogs, type LogFormat, logger, type LogLevel } from "../log.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { CommandContext } from "./context.ts";
@@ -36,6 +38,13 @@ const known = new Set<string>();
 const lists = new Set<string>();
 const secrets = new Set<string>();
 
+const secretNames = new Set<string>();
+
+/** The variables in which any command takes a secret. */
+export function secretVariables(): ReadonlySet<string> {
+  return secretNames;
+}
+
 const parsers = new WeakMap<Settings, Parser<"sync", GivenFlags, unknown>>();
 
 /** A parser of all flags of `settings` and of `--config`; commands with the same settings share it. */
@@ -50,6 +59,7 @@ function makeParser(settings: Settings): Parser<"sync", GivenFlags, unknown> {
   const general: Record<string, FlagParser> = {};
   for (const [name, setting] of Object.entries(settings)) {
     known.add(keyOf(setting));
+    if (setting.secret) setting.env?.forEach((name) => secretNames.add(name));
     if (setting.repeatable) lists.add(keyOf(setting));
     if (setting.secret) secrets.add(keyOf(setting));
     (name in GENERAL ? general : own)[name] = flagOf(setting);
@@ -129,6 +139,7 @@ export function load<S extends Settings>(
   context.onReload(() => {
     try {
       const again = loadSettings(settings, sources);
+      refuseNewLogFile(again);
       configureLogsBy(again);
       log.info("configuration read again");
       tellWhatWaits(settings, loaded, again);
@@ -144,6 +155,13 @@ export function load<S extends Settings>(
 /** Where the values of a command's settings are looked for. */
 export function sourcesOf({ config, ...flags }: GivenFlags, { env }: CommandContext): Sources {
   return { flags, env, file: config ?? (env[CONFIG_VARIABLE] || undefined), known, lists, secrets };
+}
+
+/** Throws `file` for a log file that the process gave up when it started. */
+function refuseNewLogFile({ values }: Loaded<Settings>): void {
+  const given = logFiles(values).find((path) => !mayWrite(path));
+  if (given === undefined) return;
+  throw new SallyportError("file", `log file ${given}: it takes a new start to write there`);
 }
 
 function tellWhatWaits(settings: Settings, { values }: Loaded<Settings>, again: Loaded<Settings>) {

@@ -11,8 +11,10 @@ import { gatewaySettings } from "../config/gateway.ts";
 import type { Values } from "../config/setting.ts";
 import { httpFetch } from "../egress/http.ts";
 import { EXIT, SallyportError } from "../errors.ts";
+import { KUBERNETES_FILES } from "../forward/kubernetes.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { COMMAND_USAGE, examples } from "./help.ts";
+import { keepOnly } from "./least_power.ts";
 import { policyCommand } from "./policy.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
 
@@ -59,6 +61,7 @@ async function startCommand(
   }
   const { startGateway } = await import("../link/gateway.ts");
   const { notifyWhile } = await import("../service/notify.ts");
+  const stateDir = values.stateDir ?? stateDirectory({ env: context.env });
   const keepalive = { interval: values.keepaliveInterval, timeout: values.keepaliveTimeout };
   const { finished, state, received } = await startGateway({
     name,
@@ -66,7 +69,7 @@ async function startCommand(
     auth: readEnrolment(loaded),
     fetch: await httpFetch(values.caFile),
     relayName: values.relay,
-    stateDir: values.stateDir ?? stateDirectory({ env: context.env }),
+    stateDir,
     healthListen: values.healthListen,
     keepalive,
     targetTimeout: values.targetTimeout,
@@ -76,6 +79,11 @@ async function startCommand(
     policy: { allow: values.allow ?? [], deny: values.deny ?? [] },
     audit: auditOf(values),
   }, context.signal);
+  const notified = context.env.NOTIFY_SOCKET;
+  keepOnly(flags, values, context, {
+    read: KUBERNETES_FILES,
+    write: [stateDir, ...(notified?.startsWith("/") ? [notified] : [])],
+  });
   await notifyWhile(finished, { state, received, keepalive, env: context.env });
   return EXIT.ok;
 }

@@ -15,6 +15,7 @@ import { parseListenAddress } from "../listen.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { COMMAND_USAGE } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { keepOnly } from "./least_power.ts";
 import { dataDir, withAdmin } from "./platform_admin.ts";
 import { gatewaysCommand, relaysCommand } from "./platform_list.ts";
 import { revokeIdentityCommand, rotateIdentityCommand } from "./platform_subject.ts";
@@ -87,8 +88,10 @@ async function init(flags: GivenFlags, context: CommandContext): Promise<number>
 async function start(flags: GivenFlags, context: CommandContext): Promise<number> {
   const { values } = load(platformStartSettings, flags, context);
   const { startPlatform } = await import("../platform/platform.ts");
+  const directory = dataDir(values.data, context);
+  keepOnly(flags, values, context, { write: [directory] });
   const { url, finished } = await startPlatform({
-    dataDir: dataDir(values.data, context),
+    dataDir: directory,
     listen: parseListenAddress(values.listen, "--listen"),
     tlsHost: values.tlsHost,
     limits: {

@@ -14,6 +14,7 @@ import { parseListenAddress } from "../listen.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { COMMAND_USAGE, examples } from "./help.ts";
 import { flagsOf, type GivenFlags, load, usageOf } from "./flags.ts";
+import { keepOnly } from "./least_power.ts";
 
 /** `sallyport relay …` */
 export const relayCommand = command(
@@ -45,10 +46,13 @@ async function startCommand(flags: GivenFlags, context: CommandContext): Promise
   const { enrolledRelay } = await import("../enroll/enrolled_relay.ts");
   const { StateFile } = await import("../enroll/state.ts");
   const { startRelay } = await import("../relay/relay.ts");
+  const stateDir = values.stateDir ?? stateDirectory({ env: context.env });
+  const fetch = await httpFetch(values.caFile);
+  keepOnly(flags, values, context, { write: [stateDir] });
   const api = authorisedApi(auth, {
     domain: values.domain,
-    state: new StateFile(values.stateDir ?? stateDirectory({ env: context.env }), name, "relay"),
-    fetch: await httpFetch(values.caFile),
+    state: new StateFile(stateDir, name, "relay"),
+    fetch,
     signal: context.signal,
   });
   const { finished } = await startRelay({

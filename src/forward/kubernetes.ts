@@ -16,6 +16,9 @@ export type KubernetesAction = (typeof ACTIONS)[number];
 
 const FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/** What a gateway reads of it. */
+export const KUBERNETES_FILES: readonly string[] = [`${FOLDER}/token`, `${FOLDER}/ca.crt`];
+
 /** Where the pod's credentials are; tests put them elsewhere. */
 export interface KubernetesFiles {
   /** The service account's token. @default Kubernetes' own place */

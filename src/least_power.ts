@@ -1,0 +1,81 @@
+/**
+ * What the process gives up for good, once it knows what it needs.
+ *
+ * Deno cannot take a part out of a right that was granted as a whole; out of a list of paths it can. So the
+ * binary is built with the root of the file system as the only path of its lists (scripts/build.ts):
+ * what a command needs lies within that and is granted when asked for, and then the root is given back.
+ * Nothing can be asked for again: the binary never prompts. Where rights are whole, on Windows with its
+ * many roots and from source with --allow-all, reading and writing stay as they are.
+ */
+import { registerHooks } from "node:module";
+import process from "node:process";
+
+const ROOT = "/";
+
+/** Paths of files, whether they are there yet or not, and of folders with all that is in them. */
+export interface Files {
+  read: readonly string[];
+  /** These may be read as well. */
+  write: readonly string[];
+}
+
+/** From here on no program is run, and no process is sent a signal. */
+export function giveUpPrograms(): void {
+  Deno.permissions.revokeSync({ name: "run" });
+}
+
+/**
+ * The environment. Whoever looks into `process.env` from here on, a library or a program that is run,
+ * finds a copy without `secrets`; the returned one is whole.
+ * @param secrets names of variables
+ */
+export function takeEnvironment(secrets: Iterable<string>): Record<string, string | undefined> {
+  const whole = { ...process.env };
+  const others = { ...whole };
+  for (const name of secrets) delete others[name];
+  process.env = others;
+  return whole;
+}
+
+/** Gives up every file but these, the environment, and what the system tells of itself. */
+export function keepOnlyFiles({ read, write }: Files): void {
+  for (const [name, paths] of [["read", [...read, ...write]], ["write", write]] as const) {
+    for (const path of paths) Deno.permissions.requestSync({ name, path });
+    Deno.permissions.revokeSync({ name, path: ROOT });
+  }
+  for (const name of ["env", "sys"] as const) Deno.permissions.revokeSync({ name });
+}
+
+/** Whether the process may still write there. */
+export function mayWrite(path: string): boolean {
+  return Deno.permissions.querySync({ name: "write", path }).state === "granted";
+}
+
+/** Whether reading and writing are narrowed to what was kept. */
+export function isNarrowed(): boolean {
+  return !mayWrite(ROOT);
+}
+
+/**
+ * Takes away what reads or writes files without asking for a right, as far as it can be taken: the
+ * binary's loader imports any file of the host, whatever may be read, and web storage is a database in
+ * the home directory. Workers have a loader of their own. In the binary all code of the program is
+ * inside it; from source it is not, and the loader asks for rights.
+ */
+export function closeSideDoors(): void {
+  for (const name of ["localStorage", "sessionStorage", "caches", "Worker"]) {
+    Reflect.deleteProperty(globalThis, name);
+  }
+  if (!Deno.build.standalone) return;
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (/^(node:)?worker_threads$/.test(specifier)) throw new Error("no workers in this program");
+      return next(specifier, context);
+    },
+    // What is in the binary does not come by here, but for `require` of Deno's own modules.
+    load(url, context, next) {
+      if (url.startsWith("node:")) return next(url, context);
+      throw new Error(`no code from outside the program: ${url}`);
+    },
+  });
+}
