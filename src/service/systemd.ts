@@ -146,7 +146,11 @@ function hardening({ scope, lowPort }: Service): string[] {
     "ProtectHome=yes",
     "PrivateTmp=yes",
     "PrivateDevices=yes",
+    "PrivateMounts=yes",
+    // A capability in a user namespace of one's own opens no port of the host's.
+    ...(lowPort ? [] : ["PrivateUsers=yes"]),
     "ProtectProc=invisible",
+    "ProcSubset=pid",
     "ProtectClock=yes",
     "ProtectHostname=yes",
     "ProtectKernelLogs=yes",
@@ -170,7 +174,7 @@ function hardening({ scope, lowPort }: Service): string[] {
     "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK",
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
-    "SystemCallFilter=~@privileged @resources",
+    "SystemCallFilter=~@privileged @resources @keyring @memlock @aio",
     "SystemCallErrorNumber=EPERM",
     "# Not MemoryDenyWriteExecute: the JavaScript engine compiles to machine code.",
   ];
