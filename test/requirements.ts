@@ -30,6 +30,7 @@ export type Requirement =
   | "iptables-restore"
   | "ip"
   | "namespaces"
+  | "core-dumps"
   | "systemd-analyze"
   | "crontab"
   | "flock"
@@ -54,10 +55,11 @@ const PRESENT: Record<Requirement, () => boolean> = {
   "iptables-restore": () => inPath("iptables-restore") !== undefined,
   ip: () => inPath("ip") !== undefined,
   namespaces: () => namespaces ??= mayMakeNamespaces(),
+  "core-dumps": leavesCores,
 };
 
-/** A right that this machine gives or not, and no program that CI could install. */
-const RIGHTS: readonly Requirement[] = ["namespaces"];
+/** What this machine gives or not, and no program that CI could install. */
+const RIGHTS: readonly Requirement[] = ["namespaces", "core-dumps"];
 
 let namespaces: boolean | undefined;
 
@@ -72,7 +74,16 @@ function mayMakeNamespaces(): boolean {
   return done("netns", "delete", name) && entered;
 }
 
-/** `ignore` for a test that needs all of `names`. Throws in CI if one is missing, rights excepted. */
+/** Whether a process that crashes leaves its memory in its own folder, core(5). */
+function leavesCores(): boolean {
+  try {
+    return /^[^|/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+/** `ignore` for a test that needs all of `names`. Throws in CI if one is missing, RIGHTS excepted. */
 export function requirement(...names: Requirement[]): { ignore: boolean } {
   const missing = names.filter((name) => !PRESENT[name]());
   const demanded = missing.filter((name) => !RIGHTS.includes(name));

@@ -48,6 +48,8 @@ function script(service: Service, places: Places): string {
   return `#!/bin/sh
 # Runs the sallyport ${service.role} ${service.name} once: boot, watch, start, stop or status.
 umask 077
+# A dump of the memory would hold keys.
+ulimit -c 0
 state=${quoteShell(places.state)}
 log=${quoteShell(places.log)}
 lock=$state/lock pid=$state/pid stopped=$state/stopped

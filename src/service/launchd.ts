@@ -52,6 +52,10 @@ function plist(service: Service, places: Places): string {
     ...entry("ExitTimeOut", `<integer>${Math.ceil(stopTimeout / 1000)}</integer>`),
     ...entry("ProcessType", string("Background")),
     ...entry("Umask", "<integer>63</integer>"),
+    // A dump of the memory would hold keys.
+    ...["SoftResourceLimits", "HardResourceLimits"].flatMap((limits) =>
+      entry(limits, "<dict><key>Core</key><integer>0</integer></dict>")
+    ),
     ...(runAs === undefined ? [] : entry("UserName", string(runAs))),
     ...entry("StandardOutPath", string(places.log)),
     ...entry("StandardErrorPath", string(places.log)),

@@ -58,6 +58,8 @@ depend() {
 }
 
 start_pre() {
+	# A dump of the memory would hold keys.
+	ulimit -c 0
 	checkpath --directory --mode 0700 --owner ${owner(service)} ${quoteShell(places.state)}
 	checkpath --file --mode 0600 --owner ${owner(service)} ${quoteShell(places.log)}
 }

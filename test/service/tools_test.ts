@@ -79,6 +79,8 @@ Deno.test({
       ExitTimeOut: 25,
       ProcessType: "Background",
       Umask: 0o077,
+      SoftResourceLimits: { Core: 0 },
+      HardResourceLimits: { Core: 0 },
       UserName: "gate",
       StandardOutPath: log,
       StandardErrorPath: log,
