@@ -62,6 +62,10 @@ async function startCommand(flags: GivenFlags, context: CommandContext): Promise
     api: auth.method === "enroll-token" ? enrolledRelay(api) : api,
     sshListen: parseListenAddress(values.sshListen, "--ssh-listen"),
     tlsListen: parseListenAddress(values.tlsListen, "--tls-listen"),
+    limits: {
+      maxUnauthenticated: values.maxUnauthenticated,
+      maxUnauthenticatedPerAddress: values.maxUnauthenticatedPerAddress,
+    },
     drainTimeout: values.drainTimeout,
   }, context.signal);
   await finished;

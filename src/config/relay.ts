@@ -8,7 +8,7 @@ import {
   logFileSettings,
   SECRET_HELP,
 } from "./common.ts";
-import { oneOf, type Settings, text } from "./setting.ts";
+import { oneOf, type Settings, text, whole } from "./setting.ts";
 
 /** Of a relay. */
 export const relaySettings = {
@@ -60,6 +60,23 @@ export const relaySettings = {
     help: "Where the platform's clients are waited for.",
     schema: text,
     default: ":8443",
+  },
+  maxUnauthenticated: {
+    flags: ["--max-unauthenticated"],
+    env: ["SALLYPORT_MAX_UNAUTHENTICATED"],
+    metavar: "COUNT",
+    help:
+      "Connections at each port that have not proved who they are, at one time; for one more, the longest waiting is closed.",
+    schema: whole(1, 65_536),
+    default: "1024",
+  },
+  maxUnauthenticatedPerAddress: {
+    flags: ["--max-unauthenticated-per-address"],
+    env: ["SALLYPORT_MAX_UNAUTHENTICATED_PER_ADDRESS"],
+    metavar: "COUNT",
+    help: "Of these, from one address (IPv6: one /64); gateways may share one.",
+    schema: whole(1, 65_536),
+    default: "512",
   },
   drainTimeout: drainSetting("relay"),
   ...logFileSettings,

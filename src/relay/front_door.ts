@@ -29,8 +29,6 @@ const log = logger("relay");
 const NOBODY = "00000000-0000-0000-0000-000000000000";
 /** Time for the TLS handshake, ms (protocol.md). */
 const HANDSHAKE_TIMEOUT = 5_000;
-/** TLS handshakes at a time. */
-const MAX_HANDSHAKES = 256;
 /** Time for the gateway to accept a channel, ms. */
 const OPEN_WITHIN = 10_000;
 /** A client that is silent for this long is asked by TCP whether it is still there, ms. */
@@ -50,8 +48,10 @@ export interface FrontDoorOptions {
   revocations?: RevocationList;
   /** Time for a TLS handshake, ms. @default 5,000 */
   handshakeTimeout?: number;
-  /** TLS handshakes at a time. @default 256 */
-  maxHandshakes?: number;
+  /** Clients in their TLS handshake at a time. @default 1,024 */
+  maxUnauthenticated?: number;
+  /** Of these, from one address. @default 512 */
+  maxUnauthenticatedPerAddress?: number;
 }
 
 /** The TLS door. Owns its connections and the streams through them. */
@@ -72,10 +72,13 @@ export class FrontDoor {
   #closed: Promise<unknown> = Promise.resolve();
 
   constructor(options: FrontDoorOptions) {
-    const { handshakeTimeout = HANDSHAKE_TIMEOUT, maxHandshakes = MAX_HANDSHAKES } = options;
     this.#registry = options.registry;
     this.#revocations = options.revocations ?? new RevocationList();
-    this.#lobby = new Lobby({ timeout: handshakeTimeout, most: maxHandshakes });
+    this.#lobby = new Lobby({
+      timeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
+      most: options.maxUnauthenticated,
+      mostPerSource: options.maxUnauthenticatedPerAddress,
+    });
     this.server = createTcpServer(
       { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER },
       (socket) => this.#receive(socket),

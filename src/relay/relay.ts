@@ -27,8 +27,6 @@ const log = logger("relay");
 
 /** Time to authenticate, ms. */
 const LOGIN_TIMEOUT = 20_000;
-/** SSH connections that have not authenticated yet, at a time. */
-const MAX_LOGINS = 256;
 /** Heartbeats: until the first success, and then (protocol.md, "Timings"), ms. */
 const FIRST_HEARTBEAT_EVERY = 10_000;
 const HEARTBEAT_EVERY = 30 * 60_000;
@@ -39,16 +37,16 @@ const RENEWAL_RETRY = 60_000;
 /** How long open streams may go on when the relay stops, ms. */
 const DRAIN_TIMEOUT = 10_000;
 
-/** What strangers may take up. */
+/** What strangers may take up, at each of the two ports. */
 export interface RelayLimits {
   /** Time for an SSH connection to authenticate, ms. @default 20,000 */
   loginTimeout?: number;
-  /** SSH connections that have not authenticated yet, at a time. @default 256 */
-  maxLogins?: number;
   /** Time for a TLS handshake, ms. @default 5,000 */
   handshakeTimeout?: number;
-  /** TLS handshakes at a time. @default 256 */
-  maxHandshakes?: number;
+  /** Connections that have not authenticated yet, at a time. @default 1,024 */
+  maxUnauthenticated?: number;
+  /** Of these, from one address (IPv6: one /64). @default 512 */
+  maxUnauthenticatedPerAddress?: number;
 }
 
 /** How a relay is set up. */
@@ -118,7 +116,8 @@ class Relay {
     this.#signal = AbortSignal.any([signal, this.#over.signal]);
     this.#lobby = new Lobby({
       timeout: limits.loginTimeout ?? LOGIN_TIMEOUT,
-      most: limits.maxLogins ?? MAX_LOGINS,
+      most: limits.maxUnauthenticated,
+      mostPerSource: limits.maxUnauthenticatedPerAddress,
     });
     this.#ssh = createTcpServer(
       { allowHalfOpen: true, noDelay: true },

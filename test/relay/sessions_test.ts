@@ -138,13 +138,13 @@ Deno.test("a login that takes too long is cut off; whoever is through is not", a
 
 Deno.test("of too many logins the oldest is cut off, and an honest gateway gets through", async () => {
   using log = captureLog();
-  await using fixture = await startFixture({ limits: { maxLogins: 2 } });
+  await using fixture = await startFixture({ limits: { maxUnauthenticated: 2 } });
   const first = (await dial(HOST, fixture.relay.ssh.port)).resume();
   const second = (await dial(HOST, fixture.relay.ssh.port)).resume();
   const cut = once(first, "close");
   const gateway = await connectGateway(fixture, "edge");
   await cut;
-  await log.line(/ended before login: 2 others came after it/);
+  await log.line(/ended before login: 2 others wait as well/);
   assert.equal(second.destroyed, false);
   second.destroy();
   await gateway.close();
