@@ -37,13 +37,19 @@ export function takeEnvironment(secrets: Iterable<string>): Record<string, strin
   return whole;
 }
 
+/** What the system tells of itself that nobody asks for later; whose files are one's own is asked then. */
+const OF_SYSTEM = ["homedir", "umask", "ca"];
+
 /** Gives up every file but these, the environment, and what the system tells of itself. */
 export function keepOnlyFiles({ read, write }: Files): void {
   for (const [name, paths] of [["read", [...read, ...write]], ["write", write]] as const) {
     for (const path of paths) Deno.permissions.requestSync({ name, path });
     Deno.permissions.revokeSync({ name, path: ROOT });
   }
-  for (const name of ["env", "sys"] as const) Deno.permissions.revokeSync({ name });
+  Deno.permissions.revokeSync({ name: "env" });
+  for (const kind of OF_SYSTEM) {
+    Deno.permissions.revokeSync({ name: "sys", kind } as Deno.SysPermissionDescriptor);
+  }
 }
 
 /** Whether the process may still write there. */

@@ -3,7 +3,7 @@
  * compresses them, no chance repeats sixteen of them, and so any window of them that is found anywhere
  * has come from here.
  */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 
 /** Length of the fragments that are recognised, at whatever offset of the content they begin, bytes. */

@@ -59,7 +59,7 @@ Deno.test({
     const relayToken = await ask("platform", "token", "create", "--identity", "the-relay");
     const myToken = await ask("platform", "token", "create", "--identity", "me");
     const edgeToken = await ask("platform", "token", "create", "--gateway", "edge-1");
-    await Deno.writeTextFile(join(folder.path, "edge-token"), edgeToken);
+    await Deno.writeTextFile(join(folder.path, "edge-token"), edgeToken, { mode: 0o600 });
 
     await using target = Deno.serve(
       { hostname: HOST, port: 0, onListen: () => {} },
