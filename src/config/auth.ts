@@ -2,15 +2,27 @@
 import type { Auth } from "../enroll/credentials.ts";
 import { secretSource } from "../enroll/secret.ts";
 import { SallyportError } from "../errors.ts";
+import { logger } from "../log.ts";
 import type { authSettings, enrolmentSettings } from "./common.ts";
 import type { Loaded } from "./load.ts";
 import type { Settings } from "./setting.ts";
 
 type AuthLoaded = Loaded<typeof authSettings & Settings>;
 
-/** A secret that a setting gives: `@path`, `-`, or the secret itself. */
+const log = logger("config");
+
+/**
+ * A secret that a setting gives: `@path`, `-`, or the secret itself. One that stands on the command line is
+ * taken, as scripts give it so, and warned of: every user of the host sees it there, proc(5).
+ */
 export function secretOf(text: string, from: string | undefined) {
-  return secretSource(text, { what: from ?? "secret" });
+  const source = secretSource(text, { what: from ?? "secret" });
+  if (source.kind === "literal" && from?.startsWith("--")) {
+    log.warn("the secret in {from} can be seen by every user of this host; {from} @path hides it", {
+      from,
+    });
+  }
+  return source;
 }
 
 type EnrolmentLoaded = Loaded<ReturnType<typeof enrolmentSettings> & Settings>;

@@ -29,7 +29,7 @@ export function systemRunner(signal: AbortSignal): Runner {
     if (!PROGRAMS.has(program)) throw new SallyportError("internal", `not to be run: ${program}`);
     const ends = AbortSignal.any([signal, AbortSignal.timeout(LONGEST)]);
     // The words that are looked for in what they say are English.
-    const env = { ...process.env, LC_ALL: "C" };
+    const env = { ...withoutProxies(process.env), LC_ALL: "C" };
     try {
       return await run(program, args, { env, signal: ends }, input);
     } catch (error) {
@@ -39,6 +39,11 @@ export function systemRunner(signal: AbortSignal): Runner {
       throw new SallyportError("service", `cannot run ${program}: ${why}`, { cause: error });
     }
   };
+}
+
+/** They may have a password in them, and a service manager goes through none. */
+function withoutProxies(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/_proxy$/i.test(name)));
 }
 
 function run(
