@@ -72,18 +72,29 @@ function toStandardError(line: string): void {
 
 /** Shorter ones would cut common words out of the log. */
 const SHORTEST_SECRET = 8;
+/** Most that are remembered; the one that was not read for longest gives way. */
+const MOST_SECRETS = 64;
 const secrets = new Set<string>();
 
 const SECRET_SHAPES: [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, "[key]"],
   [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, "$1 [secret]"],
   [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+/g, "[secret]"],
-  [/(:\/\/[^\s:@/]+):[^\s@/]+@/g, "$1:[secret]@"],
+  // Up to the last @ of the word: passwords are not always encoded as they should be.
+  [/(:\/\/[^\s:@/]*):[^\s"'<>]*@/g, "$1:[secret]@"],
 ];
 
 /** From now on `secret` is cut out of every line, wherever it comes from. */
 export function hideSecret(secret: string): void {
-  if (secret.length >= SHORTEST_SECRET) secrets.add(secret);
+  if (secret.length < SHORTEST_SECRET) return;
+  secrets.delete(secret);
+  if (secrets.size >= MOST_SECRETS) secrets.delete(secrets.values().next().value!);
+  secrets.add(secret);
+}
+
+/** An address as a person wrote it, with or without scheme, without user name and password. */
+export function withoutUserinfo(address: string): string {
+  return address.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1[secret]@");
 }
 
 /** `text` without known secrets and without what has the shape of a token or a private key. */

@@ -8,7 +8,21 @@ function isOurs(command: string): boolean {
   return command === Deno.execPath() || basename(command).startsWith("sallyport");
 }
 
-const HANDS_OUT = /\bplatform (init|identity create|token create)\b/;
+const HANDS_OUT = /\bplatform (init|identity (create|rotate)|token create)\b/;
+
+/** 256 bits and what stands before them; shorter words are ids, and the help. */
+const SECRET_WORD = /^[\w-]{43,}$/;
+
+/**
+ * Notes what a command of ours has printed. What a platform hands out is printed once, on purpose, and
+ * must turn up nowhere else.
+ */
+export function notePrinted(args: readonly string[], { out, err }: { out: string; err: string }) {
+  noteOutput(err);
+  const command = args.join(" ");
+  if (!HANDS_OUT.test(command)) return noteOutput(out);
+  for (const word of out.split(/\s+/)) if (SECRET_WORD.test(word)) noteSecret(command, word);
+}
 
 export interface ChildOptions {
   args: string[];
@@ -102,10 +116,7 @@ export async function runChild(
     stderr: "piped",
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (isOurs(command)) noteOutput(text(stderr));
-  // What a platform hands out is printed once, on purpose; everything else is no place for secrets.
-  if (!HANDS_OUT.test(args.join(" "))) {
-    if (isOurs(command)) noteOutput(text(stdout));
-  } else for (const word of text(stdout).split(/\s+/)) noteSecret(args.join(" "), word);
-  return { status: code, out: text(stdout), err: text(stderr) };
+  const printed = { out: text(stdout), err: text(stderr) };
+  if (isOurs(command)) notePrinted(args, printed);
+  return { status: code, ...printed };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { configureLogs, hideSecret, logger, redact } from "../src/log.ts";
+import { configureLogs, hideSecret, logger, redact, withoutUserinfo } from "../src/log.ts";
 
 function logged(format: "text" | "json", write: () => void, level: "info" | "warn" = "info") {
   const lines: string[] = [];
@@ -50,4 +50,32 @@ Deno.test("secrets that were read, and what looks like one, are cut out", () => 
     assert.doesNotMatch(redact(text), /MIIabc|abcdefgh|pass@/, text);
   }
   assert.equal(redact("nothing to hide"), "nothing to hide");
+});
+
+Deno.test("a password in an address is cut out, however badly it is written", () => {
+  for (
+    const address of [
+      "http://u:s3cr3t@proxy:3128/",
+      "http://:s3cr3t@proxy/",
+      "http://u:s3cr3t@more@proxy/",
+      "http://u:s3/cr3t@proxy/",
+      "http://u:s3:cr3t?@proxy",
+      "socks5h://u:s3cr3t@proxy",
+    ]
+  ) {
+    for (const said of [redact(`through ${address} now`), withoutUserinfo(address)]) {
+      assert.doesNotMatch(said, /s3|cr3t|more/, said);
+      assert.match(said, /@proxy/);
+    }
+  }
+  assert.equal(withoutUserinfo("u:s3cr3t@host"), "[secret]@host");
+  for (const plain of ["https://host:8443/api", "host:8443", "mail a@b.c at https://host:1/x"]) {
+    assert.equal(redact(plain), plain);
+  }
+});
+
+Deno.test("of many secrets that were read, the newest are cut out, and memory stays bounded", () => {
+  for (let i = 0; i < 1_000; i++) hideSecret(`rotated-secret-${i}`);
+  assert.equal(redact("rotated-secret-999"), "[secret]");
+  assert.equal(redact("rotated-secret-100"), "rotated-secret-100");
 });

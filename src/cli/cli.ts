@@ -100,6 +100,8 @@ function wrongArguments(error: Message): string {
   const words = plain(error)
     // The value of a misspelt --token=… is not to be shown.
     .replace(/(--[\w-]+)=\S*/g, "$1")
+    // Nor is half of a secret that a shell has split; no word of ours is that long.
+    .replace(/(?<=: )[^-\s]\S{23,}/, "a word that is not shown")
     .replace(/\.?$/, "");
   const name = stray?.optionName.split("=")[0];
   const near = name !== undefined && !words.includes("Did you mean")

@@ -14,7 +14,7 @@ import type { Settings } from "../config/setting.ts";
 import { apiBase } from "../enroll/call.ts";
 import { EXIT } from "../errors.ts";
 import { parseListenAddress } from "../listen.ts";
-import { redact } from "../log.ts";
+import { redact, withoutUserinfo } from "../log.ts";
 import type { Action, CommandContext } from "./context.ts";
 import { flagsOf, type GivenFlags, load, sourcesOf, usageOf } from "./flags.ts";
 import { COMMAND_USAGE, examples } from "./help.ts";
@@ -156,5 +156,7 @@ function valueOf({ setting, text }: Shown): string | undefined {
   if (text === undefined) {
     return setting.defaultHelp === undefined ? undefined : `(${setting.defaultHelp})`;
   }
-  return setting.secret && !/^(@|-$)/.test(text) ? "[secret]" : redact(text);
+  if (/^(@|-$)/.test(text) && setting.secret) return text;
+  if (setting.secret) return "[secret]";
+  return redact(setting.metavar === "URL" ? withoutUserinfo(text) : text);
 }

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { SallyportError } from "../errors.ts";
 import { FoldedLog } from "../folding.ts";
-import { logger } from "../log.ts";
+import { hideSecret, logger } from "../log.ts";
 import type { Dial, DialOptions } from "./dial.ts";
 import { AnswerReader } from "./proxy_answer.ts";
 import { type Environment, type Proxy, proxyFor } from "./proxy_choice.ts";
@@ -60,6 +60,7 @@ async function throughProxy(
   options: DialOptions,
 ): Promise<Socket> {
   const where = `proxy ${proxy.host}:${proxy.port}`;
+  if (proxy.password !== undefined) hideSecret(proxy.password);
   const socket = await direct(proxy.host, proxy.port, options).catch((error) => {
     throw error instanceof SallyportError
       ? new SallyportError(error.code, `${where}: ${error.message}`, {

@@ -3,6 +3,7 @@
  * way of failing is. What an answer must contain is said in answers.ts.
  */
 import { SallyportError } from "../errors.ts";
+import { withoutUserinfo } from "../log.ts";
 
 /** The real platform, US region; what is used where no domain is given. */
 export const DEFAULT_DOMAIN = "https://app.infisical.com";
@@ -41,14 +42,15 @@ export interface CallOptions {
 export function apiBase(domain: string = DEFAULT_DOMAIN): string {
   const trimmed = domain.trim();
   const bad = (why: string) =>
-    new SallyportError("usage", `domain ${JSON.stringify(trimmed)}: ${why}`, {
+    new SallyportError("usage", `domain ${JSON.stringify(withoutUserinfo(trimmed))}: ${why}`, {
       hint: `give --domain as for example ${DEFAULT_DOMAIN}`,
     });
   const absolute = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`;
   if (!URL.canParse(absolute)) throw bad("not a URL");
   const url = new URL(absolute);
   if (url.protocol !== "https:" && url.protocol !== "http:") throw bad("not an http or https URL");
-  if (url.username || url.password) throw bad("it must not carry a user name or password");
+  // A password with a slash in it makes what stands before the @ a path.
+  if (trimmed.includes("@")) throw bad("it must not carry a user name or password");
   if (url.search || url.hash) throw bad("it must not carry a query or a fragment");
   const path = url.pathname.replace(/\/+$/, "").replace(/\/api$/, "");
   return `${url.origin}${path}/api`;
@@ -151,7 +153,7 @@ function statusError(response: Response, text: string, call: string): SallyportE
   const message = `${call}: ${status}${said && `, ${said}`}`;
   const retryAfter = readRetryAfter(response.headers.get("retry-after"), Date.now());
   if (status >= 300 && status < 400) {
-    const to = response.headers.get("location")?.slice(0, MAX_MESSAGE) ?? "nowhere";
+    const to = placeOf(response.headers.get("location"));
     return new SallyportError("api-status", `${call}: ${status}, redirected to ${to}`, {
       hint: "give --domain as the address that it redirects to",
       retryable: false,
@@ -190,6 +192,12 @@ function statusError(response: Response, text: string, call: string): SallyportE
   return new SallyportError("api-rejected", message, {
     hint: "the platform understood the call and does not want it as it is",
   });
+}
+
+/** Where a redirect leads, without what may be secret in it: a user's name and password, a query. */
+function placeOf(location: string | null): string {
+  const place = location?.replace(/[?#][^]*$/, "").slice(0, MAX_MESSAGE);
+  return place ? withoutUserinfo(place) : "nowhere";
 }
 
 /** The embedded platform's way to tell who was cut off from who has a wrong token. */

@@ -1,7 +1,7 @@
 /** Enrolment: a one-time token, traded once for the gateway's (or relay's) own, which is kept here. */
 import { createHash } from "node:crypto";
 import { SallyportError } from "../errors.ts";
-import { logger } from "../log.ts";
+import { hideSecret, logger } from "../log.ts";
 import type { Enrolment } from "./api.ts";
 import type { Credentials } from "./credentials.ts";
 import type { SecretSource } from "./secret.ts";
@@ -47,6 +47,7 @@ export class EnrolledCredentials implements Credentials {
   /** A one-time token that was spent on the state we have needs no spending again at a restart. */
   async #find(): Promise<string> {
     const saved = await this.#state.load();
+    if (saved) hideSecret(saved.accessToken);
     const oneTime = await this.#readOneTime(saved !== undefined);
     const enrolment = oneTime && createHash("sha256").update(oneTime).digest("hex");
     if (saved?.domain === this.#domain && (!enrolment || saved.enrolment === enrolment)) {
@@ -80,6 +81,7 @@ export class EnrolledCredentials implements Credentials {
   async #trade(oneTime: string, enrolment?: string): Promise<string> {
     await this.#state.check();
     const { accessToken, id } = await this.#spend(oneTime);
+    hideSecret(accessToken);
     await this.#state.save({ id, accessToken, domain: this.#domain, enrolment });
     log.info("enrolled as {kind} {id}; its token is kept in {path}", {
       kind: this.#state.kind,

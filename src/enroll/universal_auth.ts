@@ -1,6 +1,6 @@
 /** Universal auth: a client id and secret, traded for an access token with a limited life. */
 import { SallyportError } from "../errors.ts";
-import { logger } from "../log.ts";
+import { hideSecret, logger } from "../log.ts";
 import type { Login, PlatformApi } from "./api.ts";
 import type { Credentials } from "./credentials.ts";
 import type { SecretSource } from "./secret.ts";
@@ -97,6 +97,7 @@ export class UniversalAuth implements Credentials {
   }
 
   #accept({ accessToken, expiresIn, accessTokenMaxTTL }: Login, before?: Session): Session {
+    hideSecret(accessToken);
     const since = this.#now();
     // 0 seconds: the platform's way of saying that there is no limit.
     const life = expiresIn === 0 ? Infinity : expiresIn * 1000;

@@ -1,6 +1,7 @@
 /** Runs the command line inside a test, as main.ts does. */
 import { runCli } from "../../src/cli/cli.ts";
 import type { CommandContext } from "../../src/cli/context.ts";
+import { notePrinted } from "../child.ts";
 
 /** What was printed where, and the exit status. */
 export interface Outcome {
@@ -24,5 +25,6 @@ export async function cli(
     onReload: () => {},
     ...context,
   });
+  notePrinted(args, { out, err });
   return { status, out, err };
 }
