@@ -1,5 +1,6 @@
 /** What strangers try at the platform's API before they are anybody: connections, time, sizes. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { until } from "../virtual_clock.ts";
 import { platform } from "./fixture.ts";
 import { ask, RawClient, requestText } from "./raw_client.ts";
@@ -133,6 +134,45 @@ Deno.test("too much is refused by its own name: headers 431, body 413, garbage 4
     assert.equal(status, wanted, request.slice(0, 200));
     assert.equal(JSON.parse(body).error, error);
   }
+  await served(p.url);
+});
+
+Deno.test("whatever is sent, the answer is a refusal or none: nothing fails inside, and others are served", async () => {
+  await using p = await platform({
+    listen,
+    limits: { ...short, anonymousRequests: 1e9, failedLogins: 1e9 },
+  });
+  const paths = fc.constantFrom(
+    LOGIN,
+    "/api/v2/gateways",
+    "/api/v1/relays",
+    "/",
+    "//x",
+    "/%00",
+    "*",
+  );
+  const methods = fc.constantFrom("GET", "POST", "HEAD", "OPTIONS", "PUT", "CONNECT", "PROPFIND");
+  const header = fc.tuple(
+    fc.constantFrom("authorization", "content-type", "content-encoding", "expect", "upgrade", "x"),
+    fc.oneof(fc.constantFrom("Bearer x", "application/json", "100-continue", "h2c"), fc.string()),
+  ).map(([name, value]) => `${name}: ${value}`);
+  const request = fc.tuple(methods, paths, fc.array(header, { maxLength: 4 }), fc.jsonValue())
+    .map(([method, path, headers, value]) => {
+      const body = JSON.stringify(value);
+      const length = `content-length: ${new TextEncoder().encode(body).length}`;
+      return new TextEncoder().encode(requestText(method, path, [...headers, length], body));
+    });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(request, fc.uint8Array({ maxLength: 500 })), async (bytes) => {
+      using client = new RawClient(p.url);
+      client.socket.end(bytes);
+      const statuses = [...(await client.end()).matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, s]) =>
+        s!
+      );
+      for (const status of statuses) assert.match(status, /^(200|100|4\d\d)$/);
+    }),
+    { numRuns: 300 },
+  );
   await served(p.url);
 });
 
