@@ -2,7 +2,7 @@
  * What some tests need beside Deno. A test whose requirement is missing is skipped, and scripts/test.ts
  * names it; with SALLYPORT_TEST_DEMAND=1 (CI) a missing one is an error instead.
  */
-import { execFile, spawnSync } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
@@ -11,6 +11,7 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { readsMemoryOf } from "./process_memory.ts";
 
 const run = promisify(execFile);
 /** The top of the project. */
@@ -31,6 +32,7 @@ export type Requirement =
   | "ip"
   | "namespaces"
   | "core-dumps"
+  | "process memory"
   | "systemd-analyze"
   | "crontab"
   | "flock"
@@ -56,12 +58,25 @@ const PRESENT: Record<Requirement, () => boolean> = {
   ip: () => inPath("ip") !== undefined,
   namespaces: () => namespaces ??= mayMakeNamespaces(),
   "core-dumps": leavesCores,
+  "process memory": () => memory ??= mayReadMemory(),
 };
 
 /** What this machine gives or not, and no program that CI could install. */
-const RIGHTS: readonly Requirement[] = ["namespaces", "core-dumps"];
+const RIGHTS: readonly Requirement[] = ["namespaces", "core-dumps", "process memory"];
 
 let namespaces: boolean | undefined;
+let memory: boolean | undefined;
+
+/** Whether this process may read the memory of those that it starts. */
+function mayReadMemory(): boolean {
+  if (process.platform !== "linux") return false;
+  const child = spawn("sleep", ["60"], { stdio: "ignore" });
+  try {
+    return child.pid !== undefined && readsMemoryOf(child.pid);
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
 
 /** Whether this user may make network namespaces and run programs in them. */
 function mayMakeNamespaces(): boolean {
