@@ -44,8 +44,11 @@ const REKEY_TIMEOUT = 30_000;
 /** Bytes that may wait for the socket before channels are told to wait. */
 const SOCKET_BUFFER = 1024 * 1024;
 
-/** Answers that a peer may have asked for without reading them, bytes in the socket's buffer. */
-const MAX_UNREAD = 8 * SOCKET_BUFFER;
+/**
+ * Bytes that may wait for the socket at most. Channels keep to `SOCKET_BUFFER`; what goes beyond it are
+ * answers to a peer that asks without reading.
+ */
+const MOST_UNREAD = 4 * 1024 * 1024;
 
 /** Called by the session at the points where a client and a server differ. */
 export interface Authentication {
@@ -288,16 +291,14 @@ export class Session {
 
   #write(data: Uint8Array): void {
     this.#writer.write(data);
-    const unread = this.#socket.writableLength;
+    const { writableLength: unread } = this.#socket;
     if (unread > SOCKET_BUFFER) this.#congested = true;
-    // Channels have stopped long before. Later, since ssh2 is in the middle of something.
-    if (unread > MAX_UNREAD && !this.#over) {
-      queueMicrotask(() => {
-        this.fail(
-          new SallyportError("ssh-protocol", "the other side asks and does not read answers"),
-        );
-      });
-    }
+    if (unread <= MOST_UNREAD || this.#over) return;
+    // Not from within the packet that is being written.
+    queueMicrotask(() => {
+      const message = "the other side asks on and does not read the answers";
+      this.fail(new SallyportError("ssh-protocol", message));
+    });
   }
 
   #onMessage(payload: Buffer): void {
