@@ -36,4 +36,22 @@ for (const side of ["relay", "gateway"] satisfies Side[]) {
     assert.match(reason.message, /does not read/);
     await within(IN_TIME, attack.close());
   });
+
+  Deno.test(`a ${side} is asked and asked by a peer that never finishes a key exchange`, async () => {
+    const rekeyBytes = 100_000;
+    await using attack = await Attack.begin({ side, stage: "session", victim: { rekeyBytes } });
+    // From here on it does not even hear that new keys are due.
+    attack.deaf = true;
+    let asked = 0;
+    const ask = () => {
+      asked++;
+      attack.send(byte(MESSAGE.globalRequest), string("x"), byte(1));
+    };
+    await within(IN_TIME, flood(attack, ask, () => 0));
+    const reason = await attack.ended;
+    assert.equal(reason?.code, "ssh-protocol");
+    assert.match(reason.message, /messages wait for the end of a key exchange/);
+    assert.ok(asked < 100_000, `${asked} answers waited`);
+    await within(IN_TIME, attack.close());
+  });
 }
