@@ -23,6 +23,11 @@ import { byte, string, WireReader } from "./wire.ts";
 
 /** As sshd's MaxAuthTries, but stricter: a gateway has one key. */
 const MAX_TRIES = 3;
+/**
+ * Messages that a login may take in all. Asking for the service, for the methods ("none") and whether a
+ * certificate would do are no tries, but each costs us an answer or a signature's verification.
+ */
+const MAX_MESSAGES = 16;
 
 /** What a relay needs to admit a gateway. */
 export interface AcceptSshOptions {
@@ -95,6 +100,11 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
     strangers: options.strangers,
   });
   let tries = 0;
+  let messages = 0;
+  const count = () => {
+    if (++messages <= MAX_MESSAGES) return;
+    throw new SallyportError("ssh-authentication", `no login within ${MAX_MESSAGES} messages`);
+  };
   return new Promise((resolve, reject) => {
     const abort = () => {
       session.fail(
@@ -111,12 +121,14 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
     session.start({
       onReady: () => {},
       onServiceRequest: (name) => {
+        count();
         if (name !== "ssh-userauth") {
           return session.fail(new SallyportError("ssh-protocol", `service "${name}" before login`));
         }
         session.send(byte(6), string(name));
       },
       onMessage: (payload) => {
+        count();
         if (payload[0] !== MESSAGE.userauthRequest) {
           throw new SallyportError(
             "ssh-protocol",

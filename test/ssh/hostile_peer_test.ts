@@ -1,0 +1,34 @@
+/** Single things that a peer may try with our SSH, and what they gain: each was found by the fuzz. */
+import assert from "node:assert/strict";
+import { MESSAGE } from "../../src/ssh/message.ts";
+import { byte, string } from "../../src/ssh/wire.ts";
+import { within } from "../within.ts";
+import { Attack, type AttackOptions } from "./attacker.ts";
+
+const IN_TIME = 5_000;
+
+/** What ends the victim's session, or its attempt at one, after `say`. */
+async function endedBy(options: AttackOptions, say: (attack: Attack) => void) {
+  await using attack = await Attack.begin(options);
+  say(attack);
+  const reason = await within(IN_TIME, attack.ended);
+  return { reason, heard: [...attack.heard] };
+}
+
+const query = (attack: Attack) => attack.send(attack.query());
+const none = (attack: Attack) =>
+  attack.send(byte(MESSAGE.userauthRequest), ...["edge", "ssh-connection", "none"].map(string));
+const service = (attack: Attack) => attack.send(byte(5), string("ssh-userauth"));
+
+for (const [what, ask] of Object.entries({ query, none, service })) {
+  Deno.test(`a stranger asks the relay again and again before its login (${what}): 16 times in all`, async () => {
+    const { reason, heard } = await endedBy({ side: "relay", stage: "keys" }, (attack) => {
+      for (let n = 0; n < 1_000; n++) ask(attack);
+    });
+    assert.equal(reason?.code, "ssh-authentication");
+    assert.match(reason.message, /no login within 16 messages/);
+    assert.ok(heard.length <= 16, `${heard.length} answers`);
+    const answers = { query: [MESSAGE.userauthPkOk], none: [MESSAGE.userauthFailure], service: [] };
+    assert.deepEqual([...new Set(heard.map(([number]) => number))], answers[what as "query"]);
+  });
+}
