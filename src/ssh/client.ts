@@ -178,9 +178,15 @@ function authenticate(
       settle();
       reject(reason ?? new SallyportError("ssh-closed", "session closed"));
     });
+    let granted = false;
     session.start({
       onReady: () => session.send(byte(5), string("ssh-userauth")),
-      onServiceAccept: () => session.send(...authenticationRequest(session, user, credentials)),
+      onServiceAccept: () => {
+        // Each one would make us sign again.
+        if (granted) throw new SallyportError("ssh-protocol", "a service is granted twice");
+        granted = true;
+        session.send(...authenticationRequest(session, user, credentials));
+      },
       onMessage: (payload) => {
         switch (payload[0]) {
           case MESSAGE.userauthSuccess:

@@ -128,8 +128,10 @@ export class Session {
         },
         onMessage: (payload) => this.#onMessage(payload),
         onReceived: () => this.connection.deliver(),
-        onServiceRequest: (name) => this.#authentication?.onServiceRequest?.(name),
-        onServiceAccept: (name) => this.#authentication?.onServiceAccept?.(name),
+        onServiceRequest: (name) =>
+          this.#onService(() => this.#authentication?.onServiceRequest?.(name)),
+        onServiceAccept: (name) =>
+          this.#onService(() => this.#authentication?.onServiceAccept?.(name)),
         onDisconnect: (reason, text) => this.#onDisconnect(reason, text),
         onError: (error) => this.fail(asSshError(error)),
       },
@@ -306,6 +308,19 @@ export class Session {
     try {
       if (this.#authenticated) this.connection.receive(payload);
       else this.#authentication?.onMessage(Buffer.from(payload));
+    } catch (error) {
+      this.fail(asSshError(error));
+    }
+  }
+
+  /** A service is asked for or granted on the way to a login, and at no other time. */
+  #onService(work: () => void): void {
+    if (this.#over) return;
+    try {
+      if (this.#authenticated) {
+        throw new SallyportError("ssh-protocol", "a message about services after the login");
+      }
+      work();
     } catch (error) {
       this.fail(asSshError(error));
     }

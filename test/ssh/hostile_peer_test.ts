@@ -32,3 +32,24 @@ for (const [what, ask] of Object.entries({ query, none, service })) {
     assert.deepEqual([...new Set(heard.map(([number]) => number))], answers[what as "query"]);
   });
 }
+
+Deno.test("a relay grants a service twice, to have the gateway sign twice", async () => {
+  const grant = (attack: Attack) => attack.send(byte(6), string("ssh-userauth"));
+  const { reason, heard } = await endedBy({ side: "gateway", stage: "keys" }, (attack) => {
+    for (let n = 0; n < 100; n++) grant(attack);
+  });
+  assert.equal(reason?.code, "ssh-protocol");
+  assert.match(reason.message, /granted twice/);
+  assert.ok(heard.length <= 1);
+});
+
+for (const side of ["relay", "gateway"] as const) {
+  Deno.test(`a peer of a ${side} speaks of services after the login`, async () => {
+    const number = side === "relay" ? 5 : 6;
+    const { reason } = await endedBy({ side, stage: "session" }, (attack) => {
+      attack.send(byte(number), string("ssh-userauth"));
+    });
+    assert.equal(reason?.code, "ssh-protocol");
+    assert.match(reason.message, /services after the login/);
+  });
+}
