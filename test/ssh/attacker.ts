@@ -14,7 +14,7 @@ import {
   publicKeyBlob,
   signSsh,
 } from "../../src/certificates/ssh_key.ts";
-import { SallyportError } from "../../src/errors.ts";
+import type { SallyportError } from "../../src/errors.ts";
 import { ALGORITHMS } from "../../src/ssh/algorithms.ts";
 import type { Channel } from "../../src/ssh/channel.ts";
 import { connectSsh, type ConnectSshOptions, type SshSession } from "../../src/ssh/client.ts";
