@@ -84,7 +84,7 @@ function readCertificate(blob: Buffer): SshCertificate {
   const kind = reader.uint32("certificate type");
   const certType = kind === KINDS.user ? "user" : kind === KINDS.host ? "host" : undefined;
   if (!certType) throw malformed(`unknown certificate type ${kind}`);
-  const keyId = reader.text("key id");
+  const keyId = reader.name("key id");
   const principals = readPrincipals(reader.bytes("principals"));
   const validAfter = reader.uint64("valid after");
   const validBefore = reader.uint64("valid before");
@@ -150,7 +150,9 @@ function readPrincipals(list: Buffer): string[] {
   const principals: string[] = [];
   while (!reader.atEnd) {
     if (principals.length === MAX_PRINCIPALS) throw malformed("too many principals");
-    principals.push(reader.text("principal"));
+    const principal = reader.name("principal");
+    if (principal === "") throw malformed("a principal is empty");
+    principals.push(principal);
   }
   return principals;
 }
@@ -159,12 +161,15 @@ function readPrincipals(list: Buffer): string[] {
 function readOptions(list: Buffer, what: string): Map<string, Buffer> {
   const reader = new WireReader(list, `SSH certificate: ${what}`);
   const options = new Map<string, Buffer>();
-  let last: string | undefined;
+  let last: Buffer | undefined;
   while (!reader.atEnd) {
-    const name = reader.text("name");
-    if (last !== undefined && name <= last) throw malformed(`${what} are out of order`);
+    const name = reader.name("name");
+    const bytes = Buffer.from(name);
+    if (last !== undefined && Buffer.compare(bytes, last) <= 0) {
+      throw malformed(`${what} are out of order`);
+    }
     options.set(name, Buffer.from(reader.bytes("data")));
-    last = name;
+    last = bytes;
   }
   return options;
 }

@@ -194,7 +194,7 @@ type Judgement =
 /** Judges one USERAUTH_REQUEST (RFC 4252 §5, §7). */
 function judge(payload: Buffer, session: Session, options: AcceptSshOptions): Judgement {
   const reader = new WireReader(payload, "USERAUTH_REQUEST", 1);
-  const user = reader.text("user");
+  const user = reader.name("user");
   const service = reader.text("service");
   const method = reader.text("method");
   if (service !== "ssh-connection") {

@@ -5,6 +5,8 @@
 import { Buffer } from "node:buffer";
 import { SallyportError } from "../errors.ts";
 
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Reads RFC 4251 primitives one after another from `data`. Returned buffers are views. */
 export class WireReader {
   readonly #data: Buffer;
@@ -63,6 +65,24 @@ export class WireReader {
   /** A `string` that carries text. */
   text(field: string): string {
     return this.bytes(field).toString("utf8");
+  }
+
+  /**
+   * A `string` that is a name: UTF-8 without NUL. Two that differ in bytes differ as text, and none ends
+   * earlier for a program in C (OpenSSH refuses NUL in these as well).
+   */
+  name(field: string): string {
+    const bytes = this.bytes(field);
+    if (bytes.includes(0)) throw this.#malformed(field, "has a NUL in it");
+    try {
+      return strictUtf8.decode(bytes);
+    } catch {
+      throw this.#malformed(field, "is not UTF-8");
+    }
+  }
+
+  #malformed(field: string, how: string): SallyportError {
+    return new SallyportError("ssh-protocol", `${this.#what}: ${field} ${how}`);
   }
 
   /** Everything that has not been read yet. */

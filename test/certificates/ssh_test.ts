@@ -166,6 +166,12 @@ Deno.test("a certificate with one changed byte, a missing or an extra byte is re
   assert.throws(() => parseSshCertificate(Buffer.concat([blob, Buffer.of(0)])), SallyportError);
 });
 
+Deno.test("a certificate longer than any packet is refused before anything in it is read", () => {
+  const { blob } = issueSshCertificate(request());
+  const long = Buffer.concat([blob, Buffer.alloc(64 * 1024)]);
+  assert.throws(() => parseSshCertificate(long), /longer than 65536 bytes/);
+});
+
 Deno.test("an RSA certificate signed with SHA-1 is refused", () => {
   const { blob } = issueSshCertificate(request({ authorityKey: KEYS.rsa! }));
   const sha1 = Buffer.from(blob);

@@ -64,7 +64,7 @@ export function rawSession(socket: Socket, options: RawOptions): RawSession {
   using captured = captureProtocols();
   const session = new Session({ role: "client", socket, verifyHostKey: () => {}, ...more });
   const [protocol] = captured.made;
-  const plain = options.signature ?? defaultSignatureAlgorithm(plainType(blobType(certificate)));
+  const plain = defaultSignatureAlgorithm(plainType(blobType(certificate)));
   const request = () => {
     const body = Buffer.concat([
       byte(MESSAGE.userauthRequest),
@@ -74,7 +74,7 @@ export function rawSession(socket: Socket, options: RawOptions): RawSession {
       string(certificate),
     ]);
     const signed = Buffer.concat([string(session.sessionId), body]);
-    return Buffer.concat([body, string(signSsh(key, signed, plain))]);
+    return Buffer.concat([body, string(signSsh(key, signed, options.signature))]);
   };
   const login = new Promise<boolean>((resolve, reject) => {
     session.closed.then((reason) => reject(reason ?? new Error("closed")));
