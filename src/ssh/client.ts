@@ -54,7 +54,7 @@ export interface ConnectSshOptions {
   algorithms?: Algorithms;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
-  /** @default after an hour, within 30 s */
+  /** @default after an hour, within five minutes */
   rekeying?: Rekeying;
 }
 

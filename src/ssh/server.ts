@@ -50,7 +50,7 @@ export interface AcceptSshOptions {
   algorithms?: Algorithms;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
-  /** @default after an hour, within 30 s */
+  /** @default after an hour, within five minutes */
   rekeying?: Rekeying;
   /** For costly key exchanges of those that have not logged in. @default one for the whole process */
   strangers?: ExchangeBudget;

@@ -32,14 +32,15 @@ export const DEFAULT_KEEPALIVE: Keepalive = { interval: 10_000, timeout: 10_000 
 export interface Rekeying {
   /** New keys after this time (RFC 4253 §9), ms. Looked at with each keepalive. @default an hour */
   after?: number;
-  /** Time that a key exchange may take, ms. @default 30,000 */
+  /** Time that a key exchange may take, ms. @default 300,000 */
   timeout?: number;
   /** What exchanges that the other side asks for may cost. @default REKEY_ALLOWANCE */
   allowance?: ExchangeAllowance;
 }
 
 const REKEY_AFTER = 3_600_000;
-const REKEY_TIMEOUT = 30_000;
+/** A KEXINIT may stand behind megabytes on a slow line; a peer that is dead is noticed by keepalive. */
+const REKEY_TIMEOUT = 300_000;
 
 /** Bytes that may wait for the socket before channels are told to wait. */
 const SOCKET_BUFFER = 1024 * 1024;
