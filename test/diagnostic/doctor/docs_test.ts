@@ -49,7 +49,7 @@ Deno.test("what doctor is said to say are its own words", () => {
   const from = rows.findIndex(([first]) => first === "symptom");
   const table = rows.slice(from + 2);
   assert.ok(table.length >= 20);
-  const sources = ["diagnostic", "enroll", "egress", "link", "certificates"]
+  const sources = ["diagnostic", "enroll", "egress", "link", "certificates", "ssh"]
     .flatMap((room) =>
       readdirSync(join(ROOT, "src", room), { recursive: true })
         .map((path) => join(ROOT, "src", room, String(path)))
