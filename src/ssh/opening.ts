@@ -14,6 +14,9 @@ const MAY_PRECEDE = [2, 3, 4];
 /** Lines before the identification, the line, and the first packets: bytes that are looked at. */
 export const LARGEST_OPENING = 64 * 1024;
 const FIRST_SIZE = 2048;
+/** Of an identification line, with its end (RFC 4253 §4.2), bytes. */
+export const LONGEST_IDENT = 255;
+const BEGINNING = "SSH-";
 
 /** A peer's first KEXINIT; `cs` is client to server, `sc` back. */
 export interface PeerOffer {
@@ -30,17 +33,26 @@ export interface PeerOffer {
 
 /** Gathers the first bytes of a connection until they hold the peer's offer. */
 export class Opening {
+  readonly #peer: "client" | "server";
   readonly #marker: string;
   #bytes = Buffer.alloc(FIRST_SIZE);
   #length = 0;
   /** Where the identification line begins, and the packet that is looked at; undefined while unknown. */
   #line = 0;
+  /** Up to here no end of the line was found. */
+  #searched = 0;
   #packet: number | undefined;
   #ident = "";
 
   /** @param peer what the other side is */
   constructor(peer: "client" | "server") {
+    this.#peer = peer;
     this.#marker = `kex-strict-${peer[0]}-v00@openssh.com`;
+  }
+
+  /** True once the identification line is whole. */
+  get identified(): boolean {
+    return this.#packet !== undefined;
   }
 
   /** All bytes so far. */
@@ -68,18 +80,34 @@ export class Opening {
     }
     this.#bytes.set(data, this.#length);
     this.#length = length;
+    if (this.#packet === undefined && this.#peer === "client") this.#checkClient();
     if (this.#packet === undefined) this.#findLine();
     return this.#packet === undefined ? undefined : this.#readPackets();
+  }
+
+  /** A client says nothing before its line, so whatever else speaks to this port can be told at once. */
+  #checkClient(): void {
+    const { bytes } = this;
+    const begin = bytes.toString("latin1", 0, BEGINNING.length);
+    if (!BEGINNING.startsWith(begin)) {
+      throw new SallyportError("ssh-protocol", "it does not speak SSH");
+    }
+    const end = bytes.indexOf(0x0a);
+    if ((end === -1 ? bytes.length : end + 1) > LONGEST_IDENT) {
+      const text = `its identification line is longer than ${LONGEST_IDENT} bytes`;
+      throw new SallyportError("ssh-protocol", text);
+    }
   }
 
   #findLine(): void {
     const { bytes } = this;
     for (;;) {
-      const end = bytes.indexOf(0x0a, this.#line);
+      const end = bytes.indexOf(0x0a, this.#searched);
+      this.#searched = end === -1 ? bytes.length : end + 1;
       if (end === -1) return;
       const line = bytes.toString("latin1", this.#line, end);
       this.#line = end + 1;
-      if (!line.startsWith("SSH-")) continue;
+      if (!line.startsWith(BEGINNING)) continue;
       this.#ident = line.trimEnd().replace(/[^\x20-\x7e]/g, "?").slice(0, 255);
       this.#packet = this.#line;
       return;

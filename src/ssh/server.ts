@@ -24,10 +24,12 @@ import { byte, string, WireReader } from "./wire.ts";
 /** As sshd's MaxAuthTries, but stricter: a gateway has one key. */
 const MAX_TRIES = 3;
 /**
- * Messages that a login may take in all. Asking for the service, for the methods ("none") and whether a
- * certificate would do are no tries, but each costs us an answer or a signature's verification.
+ * Messages that a login may take in all: asking for the service, for the methods ("none"), and for each
+ * try the question whether the certificate would do. All but one are no tries, and cost us an answer or a
+ * certificate's verification.
  */
-const MAX_MESSAGES = 16;
+const MAX_MESSAGES = 2 + 2 * MAX_TRIES;
+const NOTHING_SHOWN = new SallyportError("ssh-authentication", "no certificate was shown");
 
 /** What a relay needs to admit a gateway. */
 export interface AcceptSshOptions {
@@ -101,6 +103,7 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
   });
   let tries = 0;
   let messages = 0;
+  let empty = 0;
   const count = () => {
     if (++messages <= MAX_MESSAGES) return;
     throw new SallyportError("ssh-authentication", `no login within ${MAX_MESSAGES} messages`);
@@ -150,9 +153,10 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
           );
         }
         if (outcome.error) options.onRefused?.(outcome.error);
-        // The "none" request that clients begin with is not a try.
-        if (outcome.error && ++tries >= MAX_TRIES) {
-          return session.fail(outcome.error, DISCONNECT.noMoreAuthMethods);
+        // The "none" request that clients begin with is not a try; a later one is.
+        const failed = outcome.error ?? (++empty > 1 ? NOTHING_SHOWN : undefined);
+        if (failed && ++tries >= MAX_TRIES) {
+          return session.fail(failed, DISCONNECT.noMoreAuthMethods);
         }
         session.send(byte(MESSAGE.userauthFailure), string("publickey"), byte(0));
       },

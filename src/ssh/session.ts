@@ -61,6 +61,12 @@ export interface Authentication {
   onServiceAccept?(name: string): void;
 }
 
+/**
+ * Bytes that may come before login: two key exchanges' worth of lists, and a few of the largest
+ * certificates. More is somebody who wants to keep us busy.
+ */
+const MOST_BEFORE_LOGIN = 256 * 1024;
+
 /** Part of the session's identifier that its channels are named after, bytes. */
 const NAME_BYTES = 4;
 
@@ -120,6 +126,7 @@ export class Session {
       host: options.host,
       rekeyBytes: options.rekeyBytes,
       strangers: options.strangers,
+      mayRekey: () => this.#authenticated,
       events: {
         onWrite: (data) => this.#write(data),
         onReady: (first) => this.#onKeys(first),
@@ -284,6 +291,10 @@ export class Session {
 
   #receive(data: Uint8Array): void {
     if (this.#over) return;
+    if (!this.#authenticated && this.#socket.bytesRead > MOST_BEFORE_LOGIN) {
+      const text = `more than ${MOST_BEFORE_LOGIN} bytes before login`;
+      return this.fail(new SallyportError("ssh-protocol", text));
+    }
     const { inPlace } = this.#transport;
     if (inPlace && this.#authenticated && !this.#direct && this.#socket.readableLength === 0) {
       this.#direct = true;

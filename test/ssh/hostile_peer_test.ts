@@ -21,13 +21,15 @@ const none = (attack: Attack) =>
 const service = (attack: Attack) => attack.send(byte(5), string("ssh-userauth"));
 
 for (const [what, ask] of Object.entries({ query, none, service })) {
-  Deno.test(`a stranger asks the relay again and again before its login (${what}): 16 times in all`, async () => {
+  Deno.test(`a stranger asks the relay again and again before its login (${what}): eight times in all`, async () => {
     const { reason, heard } = await endedBy({ side: "relay", stage: "keys" }, (attack) => {
       for (let n = 0; n < 1_000; n++) ask(attack);
     });
     assert.equal(reason?.code, "ssh-authentication");
-    assert.match(reason.message, /no login within 16 messages/);
-    assert.ok(heard.length <= 16, `${heard.length} answers`);
+    // To ask for the methods once more is a try.
+    const why = what === "none" ? /no certificate was shown/ : /no login within 8 messages/;
+    assert.match(reason.message, why);
+    assert.ok(heard.length <= 8, `${heard.length} answers`);
     const answers = { query: [MESSAGE.userauthPkOk], none: [MESSAGE.userauthFailure], service: [] };
     assert.deepEqual([...new Set(heard.map(([number]) => number))], answers[what as "query"]);
   });

@@ -1,9 +1,9 @@
 /**
- * What is demanded of a key exchange beyond ssh2's own demands (seams 9 and 10, see transport.ts).
+ * What is demanded of a key exchange beyond ssh2's own demands (seams 9 to 11, see transport.ts).
  */
-import { Buffer } from "node:buffer";
-import { getDiffieHellman } from "node:crypto";
+import type { Buffer } from "node:buffer";
 import { SallyportError } from "../../errors.ts";
+import { FiniteFieldKey, primeOf, toBigInt } from "./finite_field.ts";
 
 const DISCONNECT_MESSAGE = 1;
 /** IGNORE, UNIMPLEMENTED, DEBUG (RFC 4253 §11). */
@@ -67,6 +67,22 @@ export interface Exchange {
   type?: string;
   groupName?: string;
   computeSecret?(other: Buffer): unknown;
+  generateKeys?(): void;
+  _dh?: unknown;
+  _public?: unknown;
+}
+
+/** Seam 11: ssh2 makes its own key only if there is none. */
+export function shortenExponent(kex: Exchange): void {
+  const { type, groupName, generateKeys } = kex;
+  if (type !== "group" || groupName === undefined || !generateKeys) return;
+  kex.generateKeys = () => {
+    if (kex._dh) return;
+    const key = FiniteFieldKey.make(groupName);
+    if (!key) return generateKeys.call(kex);
+    kex._dh = key;
+    kex._public = key.generateKeys();
+  };
 }
 
 /** ssh2 ends the exchange with the Error that is given back. */
@@ -82,10 +98,5 @@ export function guardSecret(kex: Exchange): void {
 /** True unless 1 < value < p - 1: the others have a secret that is known without any key. */
 function isDegenerate(value: Buffer, groupName: string): boolean {
   const number = toBigInt(value);
-  const prime = toBigInt(getDiffieHellman(groupName).getPrime());
-  return number <= 1n || number >= prime - 1n;
-}
-
-function toBigInt(value: Uint8Array): bigint {
-  return BigInt(`0x0${Buffer.from(value).toString("hex")}`);
+  return number <= 1n || number >= primeOf(groupName) - 1n;
 }

@@ -19,7 +19,8 @@
  *  9. `_decipher._onPayload` during a key exchange, which is stricter than ssh2's in the first one and
  *     laxer in the others (key_exchange.ts);
  * 10. `_kex.computeSecret` of the finite field groups, to which degenerate public values are refused
- *     (key_exchange.ts).
+ *     (key_exchange.ts);
+ * 11. `_kex.generateKeys` of these groups, and `_dh` and `_public`, which it sets (key_exchange.ts).
  */
 import "./certificate_host_keys.ts";
 import "./fast_cipher.ts";
@@ -50,6 +51,7 @@ import {
   type Exchange,
   type ExchangeDecipher,
   guardSecret,
+  shortenExponent,
   watchExchange,
 } from "./key_exchange.ts";
 
@@ -152,6 +154,8 @@ export interface TransportOptions {
   rekeyBytes?: number;
   /** Servers: for costly exchanges before the login. @default one for the whole process */
   strangers?: ExchangeBudget;
+  /** Whether keys may be exchanged again at this moment. @default always */
+  mayRekey?(): boolean;
 }
 
 /** Resolves when ssh2's WebAssembly parts are compiled; a transport must not start before. */
@@ -173,11 +177,13 @@ export class Transport {
   #hostKey: Buffer | undefined;
   readonly #rekeyBytes: number;
   readonly #strangers: ExchangeBudget;
+  readonly #mayRekey: () => boolean;
 
   constructor(options: TransportOptions) {
     const { role, algorithms, ident, events, verifyHostKey, host } = options;
     this.#rekeyBytes = options.rekeyBytes ?? REKEY_BYTES;
     this.#strangers = options.strangers ?? STRANGERS;
+    this.#mayRekey = options.mayRekey ?? (() => true);
     this.#events = events;
     this.#role = role;
     this.#algorithms = host
@@ -236,11 +242,16 @@ export class Transport {
    */
   #receiveOpening(data: Uint8Array, opening: Opening): void {
     try {
+      const known = opening.identified;
       const offer = opening.add(data);
       if (offer === undefined && this.#role === "client") return;
       if (offer !== undefined) this.#opening = undefined;
       if (offer !== "none") this.#offer = offer;
-      if (this.#role === "server") return this.#receive(data);
+      if (this.#role === "server") {
+        // ssh2 loses parts of an identification line that comes in more than two.
+        if (opening.identified) this.#receive(known ? data : opening.bytes);
+        return;
+      }
       if (this.#offer?.strict === false) this.#offerLess(this.#offer);
       this.#receive(opening.bytes);
     } catch (error) {
@@ -329,6 +340,7 @@ export class Transport {
 
   /** Asks for new keys; messages sent meanwhile wait. */
   rekey(): void {
+    if (!this.#mayRekey()) return;
     this.#bytesSinceKeys = 0;
     if (!this.#ready || this.#dead || this.exchanging) return;
     this.#protocol.rekey();
@@ -474,6 +486,10 @@ export class Transport {
   }
 
   #adoptKeyExchange(kex: Kex): void {
+    // As OpenSSH: else one stranger makes as many exchanges on one connection as time permits.
+    if (this.#ready && !this.#mayRekey()) {
+      this.#refuse(new SallyportError("ssh-protocol", "a second key exchange before login"));
+    }
     const { negotiated } = kex;
     const { _strictMode: strict = false, _decipher: decipher } = this.#protocol;
     const unsafely = strict ? [] : unsafeWithoutStrictness(negotiated);
@@ -485,6 +501,7 @@ export class Transport {
       refuse: (error) => this.#refuse(error),
       spent: (time) => this.#spent(negotiated.kex, time),
     });
+    shortenExponent(kex);
     guardSecret(kex);
     if (this.#ready && !this.#asked) this.#announce();
     const signature = plainType(negotiated.serverHostKey);
