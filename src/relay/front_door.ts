@@ -3,6 +3,7 @@
  * what follows inside the TLS goes through that gateway's SSH session. The relay cannot read it: it is
  * the ciphertext of a second TLS between the client and the gateway.
  */
+import type { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import {
@@ -27,6 +28,8 @@ const log = logger("relay");
 
 /** The platform's reachability check shows this id. */
 const NOBODY = "00000000-0000-0000-0000-000000000000";
+/** What a TLS record with a ClientHello begins with (RFC 8446 §5.1). */
+const HANDSHAKE = 22;
 /** Time for the TLS handshake, ms (protocol.md). */
 const HANDSHAKE_TIMEOUT = 5_000;
 /** Time for the gateway to accept a channel, ms. */
@@ -145,8 +148,23 @@ export class FrontDoor {
       const text = "client at {from} cut off during its TLS handshake: {message}";
       this.#folded.tell("info", text, { from, message: why });
     });
+    const tls = this.#tls;
+    // Strangers who say nothing, or something else, are not worth a TLS engine.
+    socket.once("end", () => socket.destroy());
+    socket.once("data", (first: Buffer) => {
+      socket.removeAllListeners("end");
+      if (first[0] !== HANDSHAKE) {
+        log.debug("TLS handshake failed: {reason}", { reason: "it does not speak TLS" });
+        return void socket.destroy();
+      }
+      socket.unshift(first);
+      this.#handshake(tls, socket);
+    });
+  }
+
+  #handshake(server: TlsServer, socket: Socket): void {
     const carrier = new TlsCarrier(socket);
-    acceptTls(this.#tls, carrier, {
+    acceptTls(server, carrier, {
       onSecure: (tls) => this.#onSecure(tls, socket, carrier),
       onFailure: (error, tls) => {
         const { authorizationError: verdict } = tls;

@@ -9,6 +9,8 @@ import process from "node:process";
 
 /** Bytes that are gathered at most before they go to the socket. */
 const PIECE = 128 * 1024;
+/** The first piece: a stranger's handshake fits into it, and strangers may come by the thousand. */
+const FIRST_PIECE = 4 * 1024;
 /** Pieces that are kept for the next time. */
 const SPARE = 8;
 
@@ -66,7 +68,8 @@ export class SocketWriter {
   #replace(least: number): void {
     const full = this.#piece;
     if (full.filled === 0 && full.memory.length >= least) return;
-    this.#piece = least <= PIECE && this.#spare.pop() || piece(Math.max(PIECE, least));
+    const size = full.memory.length === 0 ? FIRST_PIECE : PIECE;
+    this.#piece = least <= PIECE && this.#spare.pop() || piece(Math.max(size, least));
     this.#keep(full);
   }
 

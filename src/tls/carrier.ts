@@ -101,9 +101,12 @@ export interface ServerHandshake {
 /**
  * Begins a handshake as `server`. A server tells all its listeners of every connection, and a TLSSocket
  * does not know its carrier; so each handshake is given a view of the server whose reports come here.
+ * A time limit is the caller's business.
  */
 export function acceptTls(server: Server, carrier: TlsCarrier, handshake: ServerHandshake): void {
   const view: Server = Object.create(server, {
+    // Deno's timer of 120 s, which would hold a connection in memory long after its end.
+    _handshakeTimeout: { value: 0 },
     emit: {
       value: (event: string, ...args: unknown[]) => {
         if (event === "secureConnection") handshake.onSecure(args[0] as TLSSocket);

@@ -64,7 +64,8 @@ export class FaultSystem implements AsyncDisposable {
   readonly #commands = new Map<Part, () => Promise<Child>>();
   #dial: (() => ReturnType<Awaited<ReturnType<typeof openPort>>["dial"]>) | undefined;
   #count = 0;
-  #targetPort = 0;
+  /** Of the target, on 127.0.0.1. */
+  targetPort = 0;
   /** `http://…` */
   url = "";
   token = "tok";
@@ -105,6 +106,11 @@ export class FaultSystem implements AsyncDisposable {
   /** One stream, `up` and `down` bytes at the same time; ends when both ends have. */
   async transfer(up: number, down: number, pause?: number): Promise<Transfer> {
     return await this.both(await this.begin(up, down, pause));
+  }
+
+  /** A connection to the client's port: what is written to it reaches the target. */
+  async dial(): Promise<Socket> {
+    return await this.#dial!();
   }
 
   /** Begins one stream. */
@@ -171,7 +177,7 @@ export class FaultSystem implements AsyncDisposable {
     const { arena: { host, inside }, labPlatform } = this.options;
     this.#stack.defer(() => this.#endAll());
     const port = await freePort(host);
-    this.#targetPort = await freePort("127.0.0.1");
+    this.targetPort = await freePort("127.0.0.1");
     this.url = `http://${host}:${port}`;
     const grant = labPlatform === undefined
       ? await this.#ownPlatform(`${host}:${port}`)
@@ -181,7 +187,7 @@ export class FaultSystem implements AsyncDisposable {
       await this.restart(part);
     };
     await begin("target", async () => {
-      const args = [...PROGRAM, join(ROOT, "test/faults/target.ts"), String(this.#targetPort)];
+      const args = [...PROGRAM, join(ROOT, "test/faults/target.ts"), String(this.targetPort)];
       return await ready(inside.start(Deno.execPath(), args), /target ready/);
     });
     await begin("relay", () => this.#relay());
@@ -209,7 +215,7 @@ export class FaultSystem implements AsyncDisposable {
       api.openConnection({
         gateway: GATEWAY,
         targetHost: "127.0.0.1",
-        targetPort: this.#targetPort,
+        targetPort: this.targetPort,
       });
   }
 
@@ -223,8 +229,7 @@ export class FaultSystem implements AsyncDisposable {
       return child;
     });
     await this.restart("platform");
-    return () =>
-      labGrant(this.url, host, { targetHost: "127.0.0.1", targetPort: this.#targetPort });
+    return () => labGrant(this.url, host, { targetHost: "127.0.0.1", targetPort: this.targetPort });
   }
 
   async #relay(): Promise<Child> {
