@@ -262,9 +262,10 @@ export class Session {
     socket.removeAllListeners("data");
     socket.resume();
     socket.end();
+    this.#resolveClosed(error);
+    if (socket.destroyed) return;
     const kill = setTimeout(() => socket.destroy(), 1000);
     socket.once("close", () => clearTimeout(kill));
-    this.#resolveClosed(error);
   }
 
   #onKeys(first: boolean): void {

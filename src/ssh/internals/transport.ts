@@ -82,7 +82,6 @@ interface Kex extends Exchange {
 }
 
 interface Ssh2Protocol {
-  start(): void;
   parse(chunk: Uint8Array, from: number, to: number): void;
   rekey(): void;
   disconnect(reason: number): void;
@@ -163,7 +162,10 @@ export const transportReady: Promise<void> = (cryptoParts as { init: Promise<voi
 
 /** One SSH transport over bytes; it owns no socket. */
 export class Transport {
-  readonly #protocol: Ssh2Protocol;
+  readonly #ident: string;
+  readonly #make: () => Ssh2Protocol;
+  /** Made when the other side has said that it speaks SSH: strangers who do not are to cost little. */
+  #protocol!: Ssh2Protocol;
   readonly #events: TransportEvents;
   readonly #role: "client" | "server";
   #ready = false;
@@ -190,31 +192,31 @@ export class Transport {
       ? { ...algorithms, serverHostKey: certificateAlgorithms(host.certificate) }
       : algorithms;
     this.#opening = new Opening(role === "client" ? "server" : "client");
+    this.#ident = ident;
     const Constructor = Protocol as unknown as new (config: object) => Ssh2Protocol;
-    this.#protocol = new Constructor({
-      server: role === "server",
-      ident,
-      offer: lists(this.#algorithms),
-      hostKeys: host && hostKeyTable(host),
-      hostVerifier: (blob: Buffer) => this.#verify(blob, verifyHostKey),
-      onWrite: (data: Uint8Array) => this.#write(data),
-      onError: (error: Error) => this.#fail(this.#refusal ?? error),
-      onHandshakeComplete: () => this.#onKeys(),
-      messageHandlers: {
-        DISCONNECT: (_: unknown, reason: number, text: string) => {
-          events.onDisconnect(reason, text);
+    this.#make = () =>
+      new Constructor({
+        server: role === "server",
+        ident,
+        offer: lists(this.#algorithms),
+        hostKeys: host && hostKeyTable(host),
+        hostVerifier: (blob: Buffer) => this.#verify(blob, verifyHostKey),
+        onWrite: (data: Uint8Array) => this.#write(data),
+        onError: (error: Error) => this.#fail(this.#refusal ?? error),
+        onHandshakeComplete: () => this.#onKeys(),
+        messageHandlers: {
+          DISCONNECT: (_: unknown, reason: number, text: string) => {
+            events.onDisconnect(reason, text);
+          },
+          SERVICE_REQUEST: (_: unknown, name: string) => events.onServiceRequest?.(name),
+          SERVICE_ACCEPT: (_: unknown, name: string) => events.onServiceAccept?.(name),
         },
-        SERVICE_REQUEST: (_: unknown, name: string) => events.onServiceRequest?.(name),
-        SERVICE_ACCEPT: (_: unknown, name: string) => events.onServiceAccept?.(name),
-      },
-    });
-    this.#takeMessages();
-    this.#watchKeyExchange();
+      });
   }
 
   /** Sends our identification line; everything else follows from what `receive` is given. */
   start(): void {
-    this.#protocol.start();
+    this.#write(Buffer.from(`SSH-2.0-${this.#ident}\r\n`));
   }
 
   /** Takes bytes from the socket. */
@@ -249,14 +251,22 @@ export class Transport {
       if (offer !== "none") this.#offer = offer;
       if (this.#role === "server") {
         // ssh2 loses parts of an identification line that comes in more than two.
-        if (opening.identified) this.#receive(known ? data : opening.bytes);
-        return;
+        if (!opening.identified) return;
+        if (!known) this.#begin();
+        return this.#receive(known ? data : opening.bytes);
       }
+      this.#begin();
       if (this.#offer?.strict === false) this.#offerLess(this.#offer);
       this.#receive(opening.bytes);
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  #begin(): void {
+    this.#protocol = this.#make();
+    this.#takeMessages();
+    this.#watchKeyExchange();
   }
 
   /** Seam 8. */
@@ -275,19 +285,19 @@ export class Transport {
 
   /** True if what is read to `engine.input` is deciphered where it lies; ssh2's own ciphers keep parts. */
   get inPlace(): boolean {
-    return this.#protocol._decipher instanceof ChaChaPolyDecipher;
+    return this.#protocol?._decipher instanceof ChaChaPolyDecipher;
   }
 
   /** The identifier of this session (RFC 4253 §7.2), known once `onReady` was called. */
   get sessionId(): Buffer {
-    const id = this.#protocol._kex?.sessionID;
+    const id = this.#protocol?._kex?.sessionID;
     if (!id) throw new Error("the first key exchange is not complete");
     return id;
   }
 
   /** True while keys are exchanged; what is sent meanwhile is kept until the new ones are there. */
   get exchanging(): boolean {
-    return this.#protocol._kexinit !== undefined;
+    return this.#protocol?._kexinit !== undefined;
   }
 
   /** What the other side offered in its first key exchange, once it has. */
@@ -297,7 +307,7 @@ export class Transport {
 
   /** The algorithms in use, as they were negotiated. */
   get negotiated(): Negotiated | undefined {
-    return this.#protocol._kex?.negotiated;
+    return this.#protocol?._kex?.negotiated;
   }
 
   /** Sends one message, its number first. During a rekey it is queued by ssh2. */
@@ -353,7 +363,7 @@ export class Transport {
   disconnect(reason: number): void {
     if (this.#dead) return;
     try {
-      this.#protocol.disconnect(reason);
+      this.#protocol?.disconnect(reason);
     } finally {
       this.destroy();
     }
@@ -363,7 +373,7 @@ export class Transport {
   destroy(): void {
     if (this.#dead) return;
     this.#dead = true;
-    this.#protocol.cleanup();
+    this.#protocol?.cleanup();
   }
 
   #write(data: Uint8Array): void {
@@ -373,7 +383,7 @@ export class Transport {
   #fail(error: Error): void {
     if (this.#dead) return;
     this.#dead = true;
-    this.#protocol.cleanup();
+    this.#protocol?.cleanup();
     const explained = this.#offer &&
       disagreement(error.message, this.#offer, this.#algorithms, this.#role);
     this.#events.onError(explained ?? error);
@@ -382,7 +392,7 @@ export class Transport {
   /** Ends the key exchange of the moment from within ssh2: it is told, `receive` catches the error. */
   #refuse(error: Error): never {
     this.#refusal = error;
-    if (!this.#dead) this.#protocol.disconnect(DISCONNECT.keyExchangeFailed);
+    if (!this.#dead) this.#protocol?.disconnect(DISCONNECT.keyExchangeFailed);
     throw error;
   }
 
