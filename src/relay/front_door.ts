@@ -21,6 +21,8 @@ import { formatAddress } from "../listen.ts";
 import { logger } from "../log.ts";
 import type { Channel } from "../ssh/channel.ts";
 import { Lobby } from "./lobby.ts";
+import { Pace } from "./pace.ts";
+import { sourceOf } from "./source.ts";
 import type { Registry } from "./registry.ts";
 import { RevocationList } from "./revocations.ts";
 
@@ -49,6 +51,8 @@ export interface FrontDoorOptions {
   registry: Registry;
   /** @default nobody is cut off */
   revocations?: RevocationList;
+  /** In which turn strangers have what they ask for. @default one of its own */
+  pace?: Pace;
   /** Time for a TLS handshake, ms. @default 5,000 */
   handshakeTimeout?: number;
   /** Clients in their TLS handshake at a time. @default 1,024 */
@@ -63,6 +67,7 @@ export class FrontDoor {
   readonly server: Server;
   readonly #registry: Registry;
   readonly #lobby: Lobby;
+  readonly #pace: Pace;
   readonly #sockets = new Set<Socket>();
   readonly #serving = new Set<Promise<void>>();
   /** Who knocks at an open door knocks again and again. */
@@ -77,6 +82,7 @@ export class FrontDoor {
   constructor(options: FrontDoorOptions) {
     this.#registry = options.registry;
     this.#revocations = options.revocations ?? new RevocationList();
+    this.#pace = options.pace ?? new Pace();
     this.#lobby = new Lobby({
       timeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
       most: options.maxUnauthenticated,
@@ -163,7 +169,8 @@ export class FrontDoor {
   }
 
   #handshake(server: TlsServer, socket: Socket): void {
-    const carrier = new TlsCarrier(socket);
+    const source = sourceOf(socket.remoteAddress);
+    const carrier = new TlsCarrier(socket, (work) => this.#pace.run(source, work));
     acceptTls(server, carrier, {
       onSecure: (tls) => this.#onSecure(tls, socket, carrier),
       onFailure: (error, tls) => {

@@ -19,9 +19,11 @@ import { acceptSsh, type AcceptSshOptions, type GatewaySession } from "../ssh/se
 import type { Keepalive } from "../ssh/session.ts";
 import { FrontDoor } from "./front_door.ts";
 import { Lobby } from "./lobby.ts";
+import { Pace } from "./pace.ts";
 import { Registry } from "./registry.ts";
 import { keepInformed, RevocationList } from "./revocations.ts";
 import { parseRelayHost } from "./relay_host.ts";
+import { sourceOf } from "./source.ts";
 
 const log = logger("relay");
 
@@ -101,6 +103,8 @@ class Relay {
   /** Aborts with the error that ends this relay from within. */
   readonly #over = new AbortController();
   readonly #lobby: Lobby;
+  /** For both ports: there is one thread. */
+  readonly #pace = new Pace();
   /** Who knocks at an open door knocks again and again. */
   readonly #atDoor: FoldedLog;
   readonly #ssh: Server;
@@ -127,6 +131,7 @@ class Relay {
     this.#door = new FrontDoor({
       registry: this.#registry,
       revocations: this.#revocations,
+      pace: this.#pace,
       ...limits,
     });
   }
@@ -189,12 +194,14 @@ class Relay {
   #login(socket: Socket): void {
     if (!this.#sshKeys) return void socket.destroy();
     const from = socket.remoteAddress;
+    const source = sourceOf(from);
     let turnedOut: string | undefined;
     this.#lobby.enter(socket, (why) => turnedOut = why);
     acceptSsh({
       ...this.#sshKeys,
       socket,
       keyId: `client-${this.#options.name}`,
+      pace: (work) => this.#pace.run(source, work),
       keepalive: this.#options.keepalive,
       refusal: (gatewayId) => this.#revocations.refusal(gatewayId),
       onRefused: ({ code, message }) =>

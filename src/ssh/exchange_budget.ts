@@ -1,7 +1,6 @@
 /**
- * What key exchanges may cost, in time of the one thread that all sessions share. Most take a millisecond
- * or two; those in large finite fields take much longer (docs/protocol.md), and it is the other side
- * that chooses them, before it has logged in, and how often.
+ * What the key exchanges that the other side of a session asks for may cost, in time of the one thread
+ * that all sessions share. Before the login there is one exchange; the relay does those in turns.
  */
 
 /** Time that may be spent, ms: so much at once, and so much more with every second. */
@@ -12,8 +11,6 @@ export interface ExchangeAllowance {
 
 /** New keys that the other side of one session asks for: some two thousand at once, or 30 a second. */
 export const REKEY_ALLOWANCE: ExchangeAllowance = { burst: 3000, perSecond: 50 };
-/** Costly exchanges with peers that have not logged in, all together. */
-export const STRANGERS_ALLOWANCE: ExchangeAllowance = { burst: 3000, perSecond: 200 };
 
 /** A bucket of milliseconds. What has been spent has been spent: it may run into debt once. */
 export class ExchangeBudget {
@@ -41,9 +38,4 @@ export class ExchangeBudget {
   spend(time: number): void {
     this.#left -= time;
   }
-}
-
-/** The key exchanges that cost much: group16 8 times, group18 60 times as much as group14. */
-export function isCostly(kex: string): boolean {
-  return /^diffie-hellman-group1[5-8]-/.test(kex);
 }

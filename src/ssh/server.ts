@@ -15,10 +15,9 @@ import { blobType, signatureFits, verifySsh } from "../certificates/ssh_key.ts";
 import { SallyportError } from "../errors.ts";
 import { type Algorithms, type Negotiated, whatIsOld } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
-import type { ExchangeBudget } from "./exchange_budget.ts";
 import type { HostCredentials } from "./internals/transport.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
-import { type Keepalive, type Rekeying, Session } from "./session.ts";
+import { type Keepalive, type Rekeying, Session, type SessionOptions } from "./session.ts";
 import { byte, string, WireReader } from "./wire.ts";
 
 /** As sshd's MaxAuthTries, but stricter: a gateway has one key. */
@@ -54,8 +53,8 @@ export interface AcceptSshOptions {
   rekeyBytes?: number;
   /** @default after an hour, within five minutes */
   rekeying?: Rekeying;
-  /** For costly key exchanges of those that have not logged in. @default one for the whole process */
-  strangers?: ExchangeBudget;
+  /** As the session's. */
+  pace?: SessionOptions["pace"];
   /** Why a gateway must not come in although its certificate is good. @default it may */
   refusal?(gatewayId: string): SallyportError | undefined;
   /** Told why a certificate was refused, for the log. */
@@ -99,7 +98,7 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
     algorithms: options.algorithms,
     rekeyBytes: options.rekeyBytes,
     rekeying: options.rekeying,
-    strangers: options.strangers,
+    pace: options.pace,
   });
   let tries = 0;
   let messages = 0;

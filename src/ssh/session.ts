@@ -72,7 +72,7 @@ const NAME_BYTES = 4;
 
 /** How a session is set up. */
 export interface SessionOptions
-  extends Pick<TransportOptions, "role" | "verifyHostKey" | "host" | "rekeyBytes" | "strangers"> {
+  extends Pick<TransportOptions, "role" | "verifyHostKey" | "host" | "rekeyBytes"> {
   /** Connected; owned by the session. */
   socket: Socket;
   /** Takes channels that the other side opens; without it they are refused. */
@@ -84,6 +84,11 @@ export interface SessionOptions
   /** @default ALGORITHMS */
   algorithms?: Algorithms;
   rekeying?: Rekeying;
+  /**
+   * Does the work that the other side causes before login, in its turn; true if that was at once.
+   * @default at once
+   */
+  pace?(work: () => void): boolean;
 }
 
 /** One SSH session over one socket. Ends once, for one reason, and frees everything then. */
@@ -95,6 +100,7 @@ export class Session {
   readonly #writer: SocketWriter;
   readonly #transport: Transport;
   readonly #keepalive: Keepalive;
+  readonly #pace: SessionOptions["pace"];
   #resolveClosed!: (reason: SallyportError | undefined) => void;
   #authentication: Authentication | undefined;
   #authenticated = false;
@@ -118,6 +124,7 @@ export class Session {
     this.#keepalive = keepalive;
     this.#rekeying = options.rekeying ?? {};
     this.#asked = new ExchangeBudget(this.#rekeying.allowance ?? REKEY_ALLOWANCE);
+    this.#pace = options.pace;
     this.#transport = new Transport({
       role: options.role,
       algorithms,
@@ -125,7 +132,6 @@ export class Session {
       verifyHostKey: options.verifyHostKey,
       host: options.host,
       rekeyBytes: options.rekeyBytes,
-      strangers: options.strangers,
       mayRekey: () => this.#authenticated,
       events: {
         onWrite: (data) => this.#write(data),
@@ -296,6 +302,21 @@ export class Session {
       const text = `more than ${MOST_BEFORE_LOGIN} bytes before login`;
       return this.fail(new SallyportError("ssh-protocol", text));
     }
+    if (this.#pace && !this.#authenticated) return this.#receiveInTurn(data, this.#pace);
+    this.#take(data);
+  }
+
+  #receiveInTurn(data: Uint8Array, pace: (work: () => void) => boolean): void {
+    let waited = false;
+    waited = !pace(() => {
+      if (this.#over) return;
+      this.#take(data);
+      if (waited) this.#socket.resume();
+    });
+    if (waited) this.#socket.pause();
+  }
+
+  #take(data: Uint8Array): void {
     const { inPlace } = this.#transport;
     if (inPlace && this.#authenticated && !this.#direct && this.#socket.readableLength === 0) {
       this.#direct = true;

@@ -34,12 +34,19 @@ export class TlsCarrier extends EventEmitter {
   #user: CarrierUser | undefined;
   #error: Error | undefined;
 
-  constructor(duplex: Duplex) {
+  /** @param pace does the work of the handshake in its turn; true if that was at once */
+  constructor(duplex: Duplex, pace: (work: () => void) => boolean = atOnce) {
     super();
     this.duplex = duplex;
     duplex.on("data", (chunk: Uint8Array) => {
-      if (this.#user) this.#user.receive(chunk);
-      else this.emit("data", chunk);
+      if (this.#user) return this.#user.receive(chunk);
+      let waited = false;
+      waited = !pace(() => {
+        if (duplex.destroyed) return;
+        this.emit("data", chunk);
+        if (waited) duplex.resume();
+      });
+      if (waited) duplex.pause();
     });
     duplex.on("end", () => this.#user ? this.#user.receiveEnd() : this.emit("end"));
     duplex.on("error", (error: Error) => this.#error = error);
@@ -89,6 +96,11 @@ export class TlsCarrier extends EventEmitter {
   cork(): void {}
   uncork(): void {}
   destroy(): void {}
+}
+
+function atOnce(work: () => void): true {
+  work();
+  return true;
 }
 
 /** What a TLS server reports about one handshake. */

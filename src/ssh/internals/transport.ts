@@ -43,7 +43,6 @@ import {
 import { ChaChaPolyCipher, ChaChaPolyDecipher } from "../cipher/chacha_poly.ts";
 import { INPUT } from "../cipher/engine.ts";
 import { disagreement } from "../disagreement.ts";
-import { ExchangeBudget, isCostly, STRANGERS_ALLOWANCE } from "../exchange_budget.ts";
 import { DISCONNECT } from "../message.ts";
 import { Opening, type PeerOffer } from "../opening.ts";
 import { byte, string, uint32 } from "../wire.ts";
@@ -63,8 +62,6 @@ const REKEY_BYTES = 2 ** 30;
 /** What may wait for new keys: channels do not write meanwhile, but answers and their like do. */
 const MAX_WAITING = { messages: 16_384, bytes: 8 * 2 ** 20 };
 
-/** For all that have not logged in to any server of this process. */
-const STRANGERS = new ExchangeBudget(STRANGERS_ALLOWANCE);
 const SERVER_SIGNATURE_ALGORITHMS = [
   "ssh-ed25519",
   "ecdsa-sha2-nistp256",
@@ -151,8 +148,6 @@ export interface TransportOptions {
   host?: HostCredentials;
   /** New keys after this many bytes. @default 2 ** 30 */
   rekeyBytes?: number;
-  /** Servers: for costly exchanges before the login. @default one for the whole process */
-  strangers?: ExchangeBudget;
   /** Whether keys may be exchanged again at this moment. @default always */
   mayRekey?(): boolean;
 }
@@ -178,13 +173,11 @@ export class Transport {
   #waiting = { messages: 0, bytes: 0 };
   #hostKey: Buffer | undefined;
   readonly #rekeyBytes: number;
-  readonly #strangers: ExchangeBudget;
   readonly #mayRekey: () => boolean;
 
   constructor(options: TransportOptions) {
     const { role, algorithms, ident, events, verifyHostKey, host } = options;
     this.#rekeyBytes = options.rekeyBytes ?? REKEY_BYTES;
-    this.#strangers = options.strangers ?? STRANGERS;
     this.#mayRekey = options.mayRekey ?? (() => true);
     this.#events = events;
     this.#role = role;
@@ -452,20 +445,6 @@ export class Transport {
     }
   }
 
-  #demandBudget(kex: string): void {
-    if (this.#ready || this.#role === "client" || !isCostly(kex) || !this.#strangers.exhausted) {
-      return;
-    }
-    this.#refuse(
-      new SallyportError("ssh-algorithms", `too many ask for ${kex}, which costs much, at a time`),
-    );
-  }
-
-  #spent(kex: string, time: number): void {
-    if (this.#ready) this.#events.onExchangeCost?.(time);
-    else if (this.#role === "server" && isCostly(kex)) this.#strangers.spend(time);
-  }
-
   /** Seam 3. */
   #takeMessages(): void {
     const transportMessages = this.#protocol._onPayload;
@@ -504,12 +483,11 @@ export class Transport {
     const { _strictMode: strict = false, _decipher: decipher } = this.#protocol;
     const unsafely = strict ? [] : unsafeWithoutStrictness(negotiated);
     if (unsafely.length > 0) this.#refuse(unsafe(this.#offer?.ident ?? "the other side", unsafely));
-    this.#demandBudget(negotiated.kex);
     watchExchange(decipher as ExchangeDecipher, {
       first: !this.#ready,
       strict,
       refuse: (error) => this.#refuse(error),
-      spent: (time) => this.#spent(negotiated.kex, time),
+      spent: (time) => this.#events.onExchangeCost?.(time),
     });
     shortenExponent(kex);
     guardSecret(kex);
