@@ -58,14 +58,14 @@ for (
   const { what, options, fill, says, free } of [
     {
       what: "a full disk",
-      options: "size=64k",
+      options: "size=64k,mode=700",
       fill: (path: string) => writeFile(join(path, "full"), new Uint8Array(60 * 1024)),
       says: /cannot write .*: the disk is full/,
       free: (path: string) => Deno.remove(join(path, "full")),
     },
     {
       what: "a read-only folder",
-      options: "size=64k,ro",
+      options: "size=64k,mode=700,ro",
       fill: () => Promise.resolve(),
       says: /cannot write .*: the file system is read-only/,
       free: (path: string) => runChild("mount", { args: ["-o", "remount,rw", path] }),
