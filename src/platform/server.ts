@@ -14,6 +14,7 @@ import type { Socket } from "node:net";
 import { FoldedLog } from "../folding.ts";
 import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
+import { affordableConnections } from "../open_files.ts";
 import { exchange, type Handler, refuse } from "./exchange.ts";
 import { type GuestLimits, Guests } from "./guests.ts";
 
@@ -78,7 +79,7 @@ export async function serveApi(
   signal: AbortSignal,
 ): Promise<ApiServer> {
   const { handler } = options;
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const limits = affordable({ ...DEFAULT_LIMITS, ...options.limits });
   const folded = new FoldedLog(log, Date.now);
   const guests = new Guests(limits, (peer) => {
     folded.tell("warn", "too many connections: the oldest of {peer} is closed", { peer });
@@ -117,6 +118,17 @@ export async function serveApi(
   signal.addEventListener("abort", () => resolve(), { once: true });
   if (signal.aborted) resolve();
   return { address, finished: aborted.then(stop) };
+}
+
+/** Where fewer files may be open than connections are granted, fewer are. */
+function affordable(limits: ServerLimits): ServerLimits {
+  const connections = affordableConnections(limits.connections);
+  if (connections < limits.connections) {
+    const text = "{connections} connections at a time instead of {wanted}: " +
+      "this process may not have more files open (ulimit -n)";
+    log.warn(text, { connections, wanted: limits.connections });
+  }
+  return { ...limits, connections };
 }
 
 async function open(

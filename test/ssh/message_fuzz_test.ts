@@ -23,7 +23,11 @@ function isOurs(error: unknown): void {
   assert.ok(error instanceof SallyportError, error instanceof Error ? error.stack : String(error));
   assert.match(error.code, CODES, error.message);
   assert.ok(error.message.length < 2_000, "a peer makes a message grow");
-  assert.doesNotMatch(error.message, /undefined|null|not a function|\[object/, `it fell over: ${error.message}`);
+  assert.doesNotMatch(
+    error.message,
+    /undefined|null|not a function|\[object/,
+    `it fell over: ${error.message}`,
+  );
 }
 
 /** The session is asked for a sign of life, then it is cut off: what must be true of it. */
