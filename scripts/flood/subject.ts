@@ -29,13 +29,11 @@ export interface Figures {
   processor: number;
 }
 
-/** Time before anything is measured, for loads to be at their height, ms. */
-const SETTLE = 3_000;
 /** Time for which the tunnel is measured, ms. */
-const WINDOW = 5_000;
+const WINDOW = 4_000;
 const NEWCOMERS = 10;
 /** Time between two newcomers, ms. */
-const EVERY = 500;
+const EVERY = 300;
 /** A newcomer gives up after this, ms. */
 const PATIENCE = 20_000;
 const TICKS_PER_SECOND = 100;
@@ -44,7 +42,6 @@ let streams = 0;
 
 /** Measures a subject as it is at the moment. */
 export async function measure(subject: Subject, port: "ssh" | "tls"): Promise<Figures> {
-  await pause(SETTLE);
   let memory = 0;
   let over = false;
   const watching = (async () => {
@@ -75,7 +72,7 @@ export async function measure(subject: Subject, port: "ssh" | "tls"): Promise<Fi
 }
 
 /** A stream without an end from the target, for the time of a window. */
-async function through(subject: Subject): Promise<number> {
+export async function through(subject: Subject): Promise<number> {
   const socket = await subject.dial();
   let bytes = 0;
   socket.on("error", () => {});
@@ -90,7 +87,7 @@ async function through(subject: Subject): Promise<number> {
   return rate;
 }
 
-function pause(ms: number): Promise<void> {
+export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 

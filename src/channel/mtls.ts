@@ -14,8 +14,13 @@ import { ALPN } from "./route.ts";
 import { acceptTls, TlsCarrier } from "../tls/carrier.ts";
 import { TlsStream } from "../tls/stream.ts";
 
-/** Time for a handshake, ms. */
-export const HANDSHAKE_TIMEOUT = 10_000;
+/** Time for a handshake, ms; as at the relay's own TLS port (protocol.md, "TLS 8443"). */
+export const HANDSHAKE_TIMEOUT = 5_000;
+/**
+ * Handshakes at a time. The relay opens channels as it likes and need not have anybody at the other end;
+ * an honest client is through within a moment.
+ */
+export const MAX_HANDSHAKES = 256;
 
 /** Deno has one verdict for all of these, and shows no certificate that it has refused. */
 const REFUSED = "client certificate refused: it is missing, not of the platform's authority, " +
@@ -29,8 +34,10 @@ export interface MtlsOptions {
   clientCertificateChain: string;
   /** @default the four modes' protocols */
   alpn?: string[];
-  /** ms @default 10,000 */
+  /** ms @default 5,000 */
   handshakeTimeout?: number;
+  /** Handshakes at a time; for one more, the one that has lasted longest fails. @default 256 */
+  maxHandshakes?: number;
 }
 
 /** A stream whose other end has proved to be the platform's client. */
@@ -46,6 +53,9 @@ export interface VerifiedStream {
 export class MtlsAcceptor {
   readonly #server: Server;
   readonly #timeout: number;
+  readonly #most: number;
+  /** Handshakes that go on, in the order in which they began, each by what makes it fail. */
+  readonly #going = new Set<(error: Error) => void>();
 
   /** Throws `key-malformed` if key and certificate do not fit together. */
   constructor(options: MtlsOptions) {
@@ -73,6 +83,7 @@ export class MtlsAcceptor {
       );
     }
     this.#timeout = options.handshakeTimeout ?? HANDSHAKE_TIMEOUT;
+    this.#most = options.maxHandshakes ?? MAX_HANDSHAKES;
   }
 
   /**
@@ -88,6 +99,13 @@ export class MtlsAcceptor {
     }
   }
 
+  #enter(fail: (error: Error) => void): void {
+    this.#going.add(fail);
+    if (this.#going.size <= this.#most) return;
+    const [longest] = this.#going;
+    longest!(new Error(`${this.#most} others came after it and have not ended theirs either`));
+  }
+
   #handshake(carrier: TlsCarrier, signal?: AbortSignal): Promise<VerifiedStream> {
     const { duplex: channel } = carrier;
     return new Promise((resolve, reject) => {
@@ -96,6 +114,7 @@ export class MtlsAcceptor {
       const aborted = () => fail(new Error("the gateway is stopping"));
       const settle = () => {
         clearTimeout(timer);
+        this.#going.delete(fail);
         channel.off("close", gone);
         signal?.removeEventListener("abort", aborted);
       };
@@ -107,6 +126,7 @@ export class MtlsAcceptor {
       signal?.addEventListener("abort", aborted, { once: true });
       if (signal?.aborted) return aborted();
       if (channel.destroyed) return gone();
+      this.#enter(fail);
       acceptTls(this.#server, carrier, {
         onSecure: (tls) => {
           settle();

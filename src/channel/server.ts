@@ -27,8 +27,10 @@ export interface ChannelServerOptions {
   pki: { serverCertificate: string; serverPrivateKey: string; clientCertificateChain: string };
   /** @default egress/dial.ts */
   dial?: Dial;
-  /** Time for a TLS handshake, ms. @default 10,000 */
+  /** Time for a TLS handshake, ms. @default 5,000 */
   handshakeTimeout?: number;
+  /** Channels in their TLS handshake at a time. @default 256 */
+  maxHandshakes?: number;
   /** Time for connecting to a target, ms. @default 30,000 */
   connectTimeout?: number;
   /** TCP streams without a byte either way for this long are ended, ms. @default never */
@@ -60,8 +62,8 @@ export class ChannelServer {
 
   /** Throws `key-malformed` if the registration's key and certificate do not fit. */
   constructor(options: ChannelServerOptions) {
-    const { pki, handshakeTimeout } = options;
-    this.#acceptor = new MtlsAcceptor({ ...pki, handshakeTimeout });
+    const { pki, handshakeTimeout, maxHandshakes } = options;
+    this.#acceptor = new MtlsAcceptor({ ...pki, handshakeTimeout, maxHandshakes });
     this.#options = options;
   }
 
