@@ -79,13 +79,15 @@ console.log(
 for (const [name, begin] of Object.entries({ sallyport, openssh })) {
   if (!option("only", name).split(",").includes(name)) continue;
   await using subject = await begin(name === "openssh" ? "127.0.72.3" : "127.0.72.1", HONEST);
+  // To be warm.
+  await through(subject);
   await using bystander = start("scripts/flood/bystander.ts", BYSTANDER);
   const elsewhere = Number((await bystander.line(/bystander on/)).split(" ").at(-1));
   const flood = { count, from, again };
   await report(subject, "elsewhere: silent", {
     ...flood,
     protocol: "ssh",
-    load: "silent",
+    loads: ["silent"],
     host: BYSTANDER,
     port: elsewhere,
   });
@@ -99,7 +101,7 @@ for (const [name, begin] of Object.entries({ sallyport, openssh })) {
         protocol,
         host,
         port: port!,
-        load,
+        loads: [load],
       });
     }
   }

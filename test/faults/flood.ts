@@ -25,7 +25,8 @@ export interface Flood {
   protocol: "ssh" | "tls";
   host: string;
   port: number;
-  load: Load;
+  /** What the connections do, in turn. */
+  loads: Load[];
   /** Connections at once. */
   count: number;
   /** Addresses that they come from, in turn. */
@@ -99,11 +100,14 @@ export async function opening(protocol: Flood["protocol"], load: Load): Promise<
   return sshOpening(["curve25519-sha256"]);
 }
 
-async function flood({ protocol, host, port, load, count, from, again }: Flood): Promise<void> {
-  const words = await opening(protocol, load);
+async function flood({ protocol, host, port, loads, count, from, again }: Flood): Promise<void> {
+  const openings = await Promise.all(loads.map((load) => opening(protocol, load)));
   const tally: Tally = { opened: 0, closed: 0, open: 0 };
-  const slow = new Map<Socket, number>();
+  /** What they have not said yet. */
+  const slow = new Map<Socket, Buffer>();
   const begin = (number: number) => {
+    const load = loads[number % loads.length]!;
+    const words = openings[number % loads.length]!;
     const socket = connect({ host, port, localAddress: from[number % from.length], noDelay: true });
     let open = false;
     socket.on("error", () => {});
@@ -111,7 +115,7 @@ async function flood({ protocol, host, port, load, count, from, again }: Flood):
       open = true;
       tally.opened++;
       tally.open++;
-      if (load === "slow") slow.set(socket, 0);
+      if (load === "slow") slow.set(socket, words);
       else if (words.length > 0) socket.write(words);
     });
     if (load === "keys" || load === "costly") {
@@ -134,10 +138,10 @@ async function flood({ protocol, host, port, load, count, from, again }: Flood):
   }
   console.log("flood begun");
   setInterval(() => {
-    for (const [socket, at] of slow) {
-      if (at >= words.length) continue;
-      socket.write(words.subarray(at, at + 1));
-      slow.set(socket, at + 1);
+    for (const [socket, words] of slow) {
+      if (words.length === 0) continue;
+      socket.write(words.subarray(0, 1));
+      slow.set(socket, words.subarray(1));
     }
     console.log(JSON.stringify(tally));
   }, 1000);
