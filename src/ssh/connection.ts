@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import { SallyportError } from "../errors.ts";
 import { Channel, type ChannelLink, type ChannelPeer, PACKET } from "./channel.ts";
 import { MESSAGE, OPEN_FAILURE } from "./message.ts";
+import { readable } from "./readable.ts";
 import { FIRST_WINDOW } from "./window_budget.ts";
 import { byte, string, uint32, WireReader } from "./wire.ts";
 
@@ -301,9 +302,8 @@ export class Connection implements ChannelLink {
     const pending = this.#takeOpening(reader.uint32("recipient"));
     const reason = reader.uint32("reason");
     const text = reader.text("description");
-    pending.reject(
-      new SallyportError("ssh-channel", `the other side refuses a channel (${reason}): ${text}`),
-    );
+    const message = `the other side refuses a channel (${reason}): ${text}`;
+    pending.reject(readable(new SallyportError("ssh-channel", message)));
   }
 
   #takeOpening(id: number): PendingOpen {

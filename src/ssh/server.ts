@@ -17,6 +17,7 @@ import { type Algorithms, type Negotiated, whatIsOld } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
 import type { HostCredentials } from "./internals/transport.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
+import { readable } from "./readable.ts";
 import { type Keepalive, type Rekeying, Session, type SessionOptions } from "./session.ts";
 import { byte, string, WireReader } from "./wire.ts";
 
@@ -151,7 +152,7 @@ export function acceptSsh(options: AcceptSshOptions): Promise<GatewaySession> {
             string(outcome.blob),
           );
         }
-        if (outcome.error) options.onRefused?.(outcome.error);
+        if (outcome.error) options.onRefused?.(readable(outcome.error));
         // The "none" request that clients begin with is not a try; a later one is.
         const failed = outcome.error ?? (++empty > 1 ? NOTHING_SHOWN : undefined);
         if (failed && ++tries >= MAX_TRIES) {

@@ -13,6 +13,7 @@ import { Transport, type TransportOptions, transportReady } from "./internals/tr
 import { ALGORITHMS, type Algorithms } from "./algorithms.ts";
 import { type ExchangeAllowance, ExchangeBudget, REKEY_ALLOWANCE } from "./exchange_budget.ts";
 import { DISCONNECT } from "./message.ts";
+import { readable } from "./readable.ts";
 import { readDirectly } from "./socket_reader.ts";
 import { SocketWriter } from "./socket_writer.ts";
 import { VERSION } from "../version.ts";
@@ -252,7 +253,7 @@ export class Session {
   fail(error: SallyportError, reason: number = DISCONNECT.protocolError): void {
     if (this.#over) return;
     const tell = error.code !== "ssh-closed" && !this.#socket.destroyed;
-    this.#end(error, () => tell && this.#transport.disconnect(reason));
+    this.#end(readable(error), () => tell && this.#transport.disconnect(reason));
   }
 
   #end(error: SallyportError | undefined, goodbye: () => void): void {

@@ -1,7 +1,9 @@
 /** Single things that a peer may try with our SSH, and what they gain: each was found by the fuzz. */
 import assert from "node:assert/strict";
+import { SallyportError } from "../../src/errors.ts";
 import { MESSAGE } from "../../src/ssh/message.ts";
-import { byte, string } from "../../src/ssh/wire.ts";
+import type { GatewaySession } from "../../src/ssh/server.ts";
+import { byte, string, uint32 } from "../../src/ssh/wire.ts";
 import { within } from "../within.ts";
 import { Attack, type AttackOptions } from "./attacker.ts";
 
@@ -55,3 +57,65 @@ for (const side of ["relay", "gateway"] as const) {
     assert.match(reason.message, /services after the login/);
   });
 }
+
+// What a peer says comes into errors, and from there into logs
+
+const LOUD = `\u001b[2J\n2026-11-25T00:00:00Z INFO  relay: all is well\u009b${"x".repeat(20_000)}`;
+const TOLD: [string, AttackOptions, (attack: Attack) => void][] = [
+  [
+    "the reason of a goodbye",
+    { side: "gateway", stage: "session" },
+    (attack) => attack.send(byte(1), uint32(11), string(LOUD), string("")),
+  ],
+  [
+    "the name of a service",
+    { side: "relay", stage: "keys" },
+    (attack) => attack.send(byte(5), string(LOUD)),
+  ],
+  [
+    "the service of a login",
+    { side: "relay", stage: "keys" },
+    (attack) => attack.send(byte(50), ...["edge", LOUD, "none"].map(string)),
+  ],
+  [
+    "the methods of a refusal",
+    { side: "gateway", stage: "keys" },
+    (attack) => attack.send(byte(51), string(LOUD), byte(0)),
+  ],
+];
+
+function isPlain({ message }: SallyportError): void {
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(message, /[\u0000-\u001f\u007f-\u009f]/);
+  assert.ok(message.length < 600, `${message.length} characters`);
+}
+
+for (const [what, options, say] of TOLD) {
+  Deno.test(`${what} forges no line, commands no terminal and fills no log`, async () => {
+    const { reason } = await endedBy(options, say);
+    assert.ok(reason instanceof SallyportError);
+    isPlain(reason);
+    assert.match(reason.message, / 2026-11-25T00:00:00Z INFO/);
+  });
+}
+
+Deno.test("a login method, an algorithm and the reason for no channel fill no log either", async () => {
+  const told: SallyportError[] = [];
+  const victim = { onRefused: (error: SallyportError) => told.push(error) };
+  await endedBy({ side: "relay", stage: "keys", victim }, (attack) => {
+    const login = (...rest: Uint8Array[]) =>
+      attack.send(byte(50), ...["edge", "ssh-connection"].map(string), ...rest);
+    login(string(LOUD));
+    for (let n = 0; n < 2; n++) {
+      login(string("publickey"), byte(0), string(LOUD), string("key"));
+    }
+  });
+  await using attack = await Attack.begin({ side: "relay", stage: "session" });
+  const opening = (await attack.session as GatewaySession).open();
+  attack.send(byte(92), uint32(0), uint32(1), string(LOUD), string(""));
+  await assert.rejects(
+    within(IN_TIME, opening),
+    (error: SallyportError) => told.push(error) === 4,
+  );
+  told.forEach(isPlain);
+});
