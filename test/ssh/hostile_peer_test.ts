@@ -1,5 +1,6 @@
 /** Single things that a peer may try with our SSH, and what they gain: each was found by the fuzz. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { SallyportError } from "../../src/errors.ts";
 import { MESSAGE } from "../../src/ssh/message.ts";
 import type { GatewaySession } from "../../src/ssh/server.ts";
@@ -55,6 +56,17 @@ for (const side of ["relay", "gateway"] as const) {
     });
     assert.equal(reason?.code, "ssh-protocol");
     assert.match(reason.message, /services after the login/);
+  });
+}
+
+for (const side of ["relay", "gateway"] as const) {
+  Deno.test(`a peer of a ${side} goes on with a key exchange that it has not begun`, async () => {
+    const newKeys = Buffer.from("0000000c0a15" + "00".repeat(10), "hex");
+    const { reason } = await endedBy({ side, stage: "connected" }, ({ socket }) => {
+      socket.write(Buffer.concat([Buffer.from("SSH-2.0-x\r\n"), newKeys]));
+    });
+    assert.equal(reason?.code, "ssh-protocol");
+    assert.match(reason.message, /malformed or comes at the wrong time/);
   });
 }
 

@@ -226,7 +226,7 @@ export class Transport {
         this.#protocol.parse(data, at, Math.min(data.length, at + INPUT));
         this.#events.onReceived?.();
       } catch (error) {
-        this.#fail(error instanceof Error ? error : new Error(String(error)));
+        this.#fail(protocolError(error));
       }
     }
   }
@@ -534,6 +534,17 @@ function unsafe(ident: string, algorithms: string[]): SallyportError {
     } must not be used`,
     { hint: "update it, or let it use AES-GCM, or AES-CTR with hmac-sha2-256" },
   );
+}
+
+/**
+ * ssh2 stumbles over messages at the wrong time (one of a key exchange before it has begun) and over
+ * lengths that cannot be; what JavaScript says of that helps nobody.
+ */
+function protocolError(error: unknown): Error {
+  if (error instanceof Error && !(error instanceof TypeError || error instanceof RangeError)) {
+    return error;
+  }
+  return new Error("a message is malformed or comes at the wrong time", { cause: error });
 }
 
 /**
