@@ -16,6 +16,7 @@ import {
 import { readX509, readX509Pem, splitPem } from "../../src/certificates/x509.ts";
 import { SallyportError } from "../../src/errors.ts";
 import { mpint, string } from "../../src/ssh/wire.ts";
+import { fuzz } from "../fuzz.ts";
 import { gatewayRegistration } from "../registration_fixture.ts";
 
 const KEYS: Record<string, KeyObject> = {
@@ -54,7 +55,7 @@ Deno.test("any text as an authorized_keys line is read or refused", () => {
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (line) => {
       refusedOrRead(() => parseAuthorizedKey(line));
     }),
-    { numRuns: 500, seed: 1 },
+    fuzz(500, 1),
   );
   for (const line of ["", " ", "ssh-rsa", "ssh-rsa AAAA", "ssh-ed25519 AAAAB3NzaC1yc2E= x"]) {
     assert.throws(() => parseAuthorizedKey(line), SallyportError, line);
@@ -71,7 +72,7 @@ for (const [name, key] of Object.entries(KEYS)) {
         refusedOrRead(() => publicKeyFromBlob(bytes));
         assert.equal(verifySsh(bytes, Buffer.from("data"), bytes), false);
       }),
-      { numRuns: 300, seed: 2 },
+      fuzz(300, 2),
     );
   });
 
@@ -84,13 +85,13 @@ for (const [name, key] of Object.entries(KEYS)) {
         const lines = bytes.toString("base64").match(/.{1,64}/g) ?? [];
         refusedOrRead(() => parsePrivateKey([begin, ...lines, rest.at(-1), ""].join("\n")));
       }),
-      { numRuns: 300, seed: 3 },
+      fuzz(300, 3),
     );
     fc.assert(
       fc.property(damaged(Buffer.from(pem)), (text) => {
         refusedOrRead(() => parsePrivateKey(text.toString("latin1")));
       }),
-      { numRuns: 100, seed: 4 },
+      fuzz(100, 4),
     );
   });
 }
@@ -144,7 +145,7 @@ for (const [name, key] of Object.entries(KEYS)) {
         assert.ok(same, `byte ${at}: another key`);
         if (name !== "rsa") assert.ok(verifySsh(blob, data, signSsh(read, data)), `byte ${at}`);
       }),
-      { numRuns: 250, seed: 5 },
+      fuzz(250, 5),
     );
   });
 }
@@ -172,7 +173,7 @@ Deno.test("a damaged X.509 certificate is read or refused, and never takes long"
       refused(() => readX509Pem(pem));
       refused(() => readX509Pem(bytes.toString("latin1")));
     }),
-    { numRuns: 500, seed: 6 },
+    fuzz(500, 6),
   );
   assert.ok(performance.now() - started < 10_000);
 });

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import * as fc from "fast-check";
 import { dialer } from "../../src/egress/dial.ts";
 import { proxiedDialer } from "../../src/egress/proxy.ts";
+import { fuzz } from "../fuzz.ts";
 
 const DIRECT = "served directly";
 
@@ -81,7 +82,7 @@ async function dialThrough(scheme: string, cases: fc.Arbitrary<Uint8Array[]>, ch
       check(answers, await heard(await dial("127.0.42.1", there.port, { timeout: 5_000 })));
       assert.ok(performance.now() - started < 4_000, "it waited for a proxy that has hung up");
     }),
-    { numRuns: 120, seed: 7 },
+    fuzz(120, 7),
   );
   while (proxy.sockets.size > 0) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -8,6 +8,7 @@ import { callApi, readRetryAfter } from "../../src/enroll/call.ts";
 import { validityOf } from "../../src/enroll/registration.ts";
 import { StateFile } from "../../src/enroll/state.ts";
 import { SallyportError } from "../../src/errors.ts";
+import { fuzz } from "../fuzz.ts";
 import { gatewayRegistration } from "../registration_fixture.ts";
 import { temporaryFolder } from "../temporary.ts";
 
@@ -78,7 +79,7 @@ Deno.test("any answer of the platform is given or refused, by every call", async
       const relays = await given(() => api.relays(), API_CODES);
       for (const { name, host } of relays ?? []) assert.ok(name !== "" && host !== "");
     }),
-    { numRuns: 300, seed: 1 },
+    fuzz(300, 1),
   );
 });
 
@@ -102,7 +103,7 @@ Deno.test("an answer that comes in pieces is the same as in one", async () => {
       });
       assert.deepEqual(answer, JSON.parse(bytes.toString()));
     }),
-    { numRuns: 200, seed: 2 },
+    fuzz(200, 2),
   );
 });
 
@@ -131,7 +132,7 @@ Deno.test("a registration with damaged bytes is refused, or means what it meant"
       assert.ok(notBefore < notAfter);
       assert.deepEqual(await meaningOf(answer), meaning);
     }),
-    { numRuns: 400, seed: 3 },
+    fuzz(400, 3),
   );
   assert.ok(taken > 0, "even harmless damage was refused");
 });
@@ -161,7 +162,7 @@ Deno.test("any Retry-After is a time from now on or nothing", () => {
       const wait = readRetryAfter(text, Date.now());
       assert.ok(wait === undefined || (wait >= 0 && Number.isFinite(wait)), text);
     }),
-    { numRuns: 500, seed: 4 },
+    fuzz(500, 4),
   );
 });
 
@@ -184,6 +185,6 @@ Deno.test("any state file is loaded or refused, and a damaged one never as anoth
       if (!loaded) return;
       assert.ok(loaded.id && loaded.accessToken && loaded.domain);
     }),
-    { numRuns: 200, seed: 5 },
+    fuzz(200, 5),
   );
 });

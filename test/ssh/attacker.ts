@@ -65,6 +65,8 @@ export class Attack implements AsyncDisposable {
   readonly ended: Promise<SallyportError | undefined>;
   /** Messages that the victim has sent, from 50 up. */
   readonly heard: Buffer[] = [];
+  /** What the attacker's transport has put on the wire. */
+  readonly wrote: Buffer[] = [];
   /** Channels that the victim was made to take. */
   readonly channels: Channel[] = [];
   /** Takes what comes without understanding it: answers nothing, not even a key exchange. */
@@ -100,7 +102,11 @@ export class Attack implements AsyncDisposable {
       host: side === "relay" ? undefined : host,
       verifyHostKey: () => {},
       events: {
-        onWrite: (data) => socket.destroyed || socket.write(Buffer.from(data)),
+        onWrite: (data) => {
+          const copy = Buffer.from(data);
+          this.wrote.push(copy);
+          if (!socket.destroyed) socket.write(copy);
+        },
         onReady: () => {
           this.#ready = true;
           this.#look();
