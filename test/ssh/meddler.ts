@@ -26,6 +26,8 @@ export interface Meddling {
   host?: string;
   /** @default nothing is changed */
   change?: Partial<Record<Way, Change>>;
+  /** In the place of an identification line. */
+  ident?: Partial<Record<Way, string>>;
   /** Payloads in front of the first one. */
   before?: Partial<Record<Way, Buffer[]>>;
   /** Cut out what one side says first under its keys, before the other has said anything under its own. */
@@ -88,6 +90,7 @@ class Reader {
     readonly send: (bytes: Buffer) => void,
     readonly change: Change,
     readonly before: Buffer[],
+    readonly ident: string | undefined,
     readonly onSealed: (bytes: Buffer) => void,
   ) {}
 
@@ -97,7 +100,8 @@ class Reader {
     if (this.#state === "line") {
       const end = this.#bytes.indexOf(0x0a) + 1;
       if (end === 0) return;
-      this.send(this.#take(end));
+      const line = this.#take(end);
+      this.send(this.ident === undefined ? line : Buffer.from(this.ident));
       this.#state = "packets";
       for (const payload of this.before) this.send(packet(payload));
     }
@@ -124,7 +128,7 @@ class Reader {
 /** Listens, and meddles with every connection to `target`. */
 export async function meddler(
   target: { host?: string; port: number },
-  { host = "127.0.0.1", change = {}, before = {}, cut }: Meddling,
+  { host = "127.0.0.1", change = {}, ident = {}, before = {}, cut }: Meddling,
 ): Promise<Meddler> {
   const sockets = new Set<Socket>();
   let cutOut = 0;
@@ -139,6 +143,7 @@ export async function meddler(
         (bytes) => void to.write(bytes),
         change[way] ?? ((payload) => [payload]),
         before[way] ?? [],
+        ident[way],
         (bytes) => {
           if (cut === undefined || kept[0] === undefined && cutOut > 0) return void to.write(bytes);
           if (cut !== way) return cutOut > 0 ? void to.write(bytes) : void kept.push(bytes);

@@ -171,6 +171,34 @@ for (const [what, payload] of INTRUDERS) {
   });
 }
 
+Deno.test("somebody hides an IGNORE in the place of a wrong guess, which is skipped unread", async () => {
+  const guess: Change = (p) => {
+    if (p[0] !== NUMBER.kexinit) return [p];
+    const [changed] = withList(0, ([first, ...rest]) => [...rest, first!])(p);
+    // first_kex_packet_follows
+    changed![changed!.length - 5] = 1;
+    return [changed!, meaningless(NUMBER.ignore)];
+  };
+  await withMeddler({ change: { toServer: guess } }, async (p) => {
+    await assert.rejects(p.server, refusal("ssh-protocol", /SSH message 2 .* strict key exchange/));
+    await assert.rejects(p.client, SallyportError);
+  });
+  await withMeddler({ change: { toClient: guess } }, async (p) => {
+    await assert.rejects(p.client, refusal("ssh-protocol", /SSH message 2 .* strict key exchange/));
+    await assert.rejects(p.server, SallyportError);
+  });
+});
+
+Deno.test("somebody changes the name of the other's software", async () => {
+  // The line is part of what the host signs.
+  for (const way of ["toServer", "toClient"] as const) {
+    await withMeddler({ ident: { [way]: "SSH-2.0-Old_0.1\r\n" } }, async (p) => {
+      await assert.rejects(p.client, SallyportError);
+      await assert.rejects(p.server, SallyportError);
+    });
+  }
+});
+
 Deno.test("somebody sends a KEXINIT twice", async () => {
   for (const way of ["toClient", "toServer"] as const) {
     const twice: Change = (p) => p[0] === NUMBER.kexinit ? [p, p] : [p];
@@ -307,6 +335,19 @@ Deno.test("with a relay that is not strict our gateway uses AES, although both k
     await p.close();
   }
 });
+
+for (const cipher of ["aes128-ctr", "aes256-gcm@openssh.com"]) {
+  Deno.test(`Terrapin at our gateway, with a relay that is not strict: ${cipher} gives it away`, () => {
+    const lax = laxTransports("server");
+    return withMeddler(terrapin("toClient"), async (p, between) => {
+      await assert.rejects(p.client, refusal("ssh-protocol", /MAC|packet length|authenticate/i));
+      await assert.rejects(p.server, SallyportError);
+      assert.ok(between.cutOut > 0);
+    }, { server: { algorithms: laxAlgorithms({ cipher: [cipher] }) } }).finally(() =>
+      lax[Symbol.dispose]()
+    );
+  });
+}
 
 Deno.test("a relay that is not strict and knows nothing but ChaCha20 is refused by our gateway", async () => {
   using _ = laxTransports("server");
