@@ -15,7 +15,7 @@ import { blobType, signatureFits, verifySsh } from "../certificates/ssh_key.ts";
 import { SallyportError } from "../errors.ts";
 import { type Algorithms, type Negotiated, whatIsOld } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
-import type { HostCredentials } from "./internals/transport.ts";
+import type { HostCredentials } from "./internals/host_keys.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
 import { readable } from "./readable.ts";
 import { type Keepalive, type Rekeying, Session, type SessionOptions } from "./session.ts";

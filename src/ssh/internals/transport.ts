@@ -25,14 +25,11 @@
 import "./certificate_host_keys.ts";
 import "./fast_cipher.ts";
 import { Buffer } from "node:buffer";
-import type { KeyObject } from "node:crypto";
-import { sign } from "node:crypto";
 import cryptoParts from "ssh2/lib/protocol/crypto.js";
 import Protocol from "ssh2/lib/protocol/Protocol.js";
 import kexParts from "ssh2/lib/protocol/kex.js";
 import protocolUtils from "ssh2/lib/protocol/utils.js";
-import { parseSshCertificate, plainType } from "../../certificates/ssh.ts";
-import { blobType } from "../../certificates/ssh_key.ts";
+import { plainType } from "../../certificates/ssh.ts";
 import { SallyportError } from "../../errors.ts";
 import {
   type Algorithms,
@@ -47,12 +44,19 @@ import { DISCONNECT } from "../message.ts";
 import { Opening, type PeerOffer } from "../opening.ts";
 import { byte, string, uint32 } from "../wire.ts";
 import {
-  type Exchange,
+  certificateAlgorithms,
+  type HostCredentials,
+  hostKeyTable,
+  replyBlobType,
+  sameKey,
+} from "./host_keys.ts";
+import {
   type ExchangeDecipher,
   guardSecret,
   shortenExponent,
   watchExchange,
 } from "./key_exchange.ts";
+import type { Kex, Ssh2Protocol } from "./ssh2_protocol.ts";
 
 const KEXDH_REPLY = 31;
 const EXT_INFO = 7;
@@ -70,40 +74,6 @@ const SERVER_SIGNATURE_ALGORITHMS = [
   "rsa-sha2-512",
   "rsa-sha2-256",
 ].join(",");
-
-interface Kex extends Exchange {
-  negotiated: Negotiated;
-  sessionID: Buffer;
-  remoteExtInfoEnabled: boolean;
-  parse(payload: Buffer): unknown;
-}
-
-interface Ssh2Protocol {
-  parse(chunk: Uint8Array, from: number, to: number): void;
-  rekey(): void;
-  disconnect(reason: number): void;
-  cleanup(): void;
-  _kex: Kex | undefined;
-  _kexinit: Buffer | undefined;
-  _cipher: unknown;
-  _decipher: unknown;
-  _offer: unknown;
-  _strictMode: boolean | undefined;
-  _onPayload: (payload: Buffer) => unknown;
-  _packetRW: {
-    write: {
-      allocStart: number;
-      alloc(length: number): Buffer;
-      finalize(packet: Buffer): Buffer;
-    };
-  };
-}
-
-/** The host's side of a key exchange: a certificate and the private key it certifies. */
-export interface HostCredentials {
-  certificate: Uint8Array;
-  privateKey: KeyObject;
-}
 
 /** What a transport reports, in the order in which it happens. */
 export interface TransportEvents {
@@ -521,11 +491,6 @@ function lists({ kex, serverHostKey, cipher, mac }: Algorithms) {
   return { kex, serverHostKey, cs: direction, sc: direction };
 }
 
-/** True if two host certificates certify the same key; the second has been verified. */
-function sameKey(before: Buffer, now: Buffer): boolean {
-  return parseSshCertificate(before).publicKey.equals(parseSshCertificate(now).publicKey);
-}
-
 function unsafe(ident: string, algorithms: string[]): SallyportError {
   return new SallyportError(
     "ssh-algorithms",
@@ -546,48 +511,3 @@ function protocolError(error: unknown): Error {
   }
   return new Error("a message is malformed or comes at the wrong time", { cause: error });
 }
-
-/**
- * The type name in the host key of a KEXDH_REPLY, if a signature of the negotiated algorithm can be
- * made by a certificate of that type; else the algorithm itself, so that ssh2 sees the mismatch.
- */
-function replyBlobType(payload: Buffer, signature: string): string {
-  const expected = signature.startsWith("rsa-sha2-") ? "ssh-rsa" : signature;
-  const type = tryBlobType(payload);
-  return type !== undefined && plainType(type) === expected ? type : signature;
-}
-
-function tryBlobType(payload: Buffer): string | undefined {
-  try {
-    return blobType(payload.subarray(5));
-  } catch {
-    return undefined;
-  }
-}
-
-/** The host key algorithms that a host with this certificate offers. */
-function certificateAlgorithms(certificate: Uint8Array): string[] {
-  const type = blobType(certificate);
-  return type === "ssh-rsa-cert-v01@openssh.com"
-    ? ["rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com"]
-    : [type];
-}
-
-/** ssh2 looks the host key up under the (rewritten) negotiated name. */
-function hostKeyTable({ certificate, privateKey }: HostCredentials): Record<string, object> {
-  const type = plainType(blobType(certificate));
-  const key = {
-    type,
-    getPublicSSH: () => Buffer.from(certificate),
-    sign: (data: Buffer, hash?: string) =>
-      sign(hash ?? DEFAULT_HASH[type] ?? null, data, privateKey),
-  };
-  const names = certificateAlgorithms(certificate).map(plainType);
-  return Object.fromEntries(names.map((name) => [name, key]));
-}
-
-const DEFAULT_HASH: Record<string, string> = {
-  "ecdsa-sha2-nistp256": "sha256",
-  "ecdsa-sha2-nistp384": "sha384",
-  "ecdsa-sha2-nistp521": "sha512",
-};
