@@ -1,6 +1,9 @@
 /** What strangers try at the platform's API before they are anybody: connections, time, sizes. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { generateKey, keyToPem } from "../../src/platform/keys.ts";
+import { serveApi } from "../../src/platform/server.ts";
+import { issueAuthority, issueLeaf, type Name } from "../../src/platform/x509_issue.ts";
 import { until } from "../virtual_clock.ts";
 import { platform } from "./fixture.ts";
 import { ask, RawClient, requestText } from "./raw_client.ts";
@@ -8,6 +11,18 @@ import { ask, RawClient, requestText } from "./raw_client.ts";
 const listen = { host: "127.0.73.1", port: 0 };
 const LOGIN = "/api/v1/auth/universal-auth/login";
 const JSON_TYPE = "content-type: application/json";
+
+/** A certificate of nobody, for a server. */
+async function tlsKeys(): Promise<{ cert: string; key: string }> {
+  const key = await generateKey("ecdsa");
+  const life = 60_000;
+  const request = { subject: [["CN", "127.0.73.1"]] as Name, key, keyType: "ecdsa" } as const;
+  const now = new Date();
+  const certificate = await issueAuthority({ ...request, now });
+  const authority = { key, keyType: "ecdsa", certificate } as const;
+  const cert = await issueLeaf({ ...request, now, usage: "server", life }, authority);
+  return { cert, key: keyToPem(key) };
+}
 
 const short = {
   handshakeTimeout: 300,
@@ -223,6 +238,36 @@ Deno.test("many addresses that open connections without end crowd out nobody who
   await served(p.url, "127.0.73.3");
   for (const one of flood) one.socket.destroy();
 });
+
+for (const tls of [false, true]) {
+  Deno.test(`a flood does not close a connection that is being answered${tls ? " over TLS" : ""}`, async () => {
+    const asked = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const stop = new AbortController();
+    const handler = async () => {
+      asked.resolve();
+      await gate.promise;
+      return new Response("at last");
+    };
+    const limits = { connections: 2, connectionsPerAddress: 2 };
+    const keys = tls ? await tlsKeys() : undefined;
+    const { address, finished } = await serveApi(
+      { listen, limits, handler, tls: keys },
+      stop.signal,
+    );
+    const url = `http://${address.host}:${address.port}`;
+    using patient = new RawClient(url, { tls });
+    patient.send(requestText("GET", "/"));
+    await asked.promise;
+    const flood = Array.from({ length: 20 }, () => new RawClient(url));
+    await until(() => flood.filter(({ socket }) => !socket.destroyed).length === 1, "one is left");
+    gate.resolve();
+    await patient.has(/^HTTP\/1\.1 200 [^]*at last$/);
+    for (const { socket } of flood) socket.destroy();
+    stop.abort();
+    await finished;
+  });
+}
 
 Deno.test("requests without end on one connection, whose answers nobody reads, do not pile up", async () => {
   await using p = await platform({ listen });
