@@ -14,10 +14,17 @@ import { receive, send } from "../hashed_bytes.ts";
 import { freePort } from "../lab_process.ts";
 import { requirement } from "../requirements.ts";
 import { connectTo, GATEWAY_ID, newKey } from "../ssh/pair.ts";
-import { rawSession } from "../ssh/raw_session.ts";
+import { captureProtocols, rawSession } from "../ssh/raw_session.ts";
 import { temporaryFolder } from "../temporary.ts";
+import { until } from "../virtual_clock.ts";
 import { within } from "../within.ts";
-import { GATEWAY, labPlatform, RELAY as LAB_RELAY, startTestGateway } from "./lab_system.ts";
+import {
+  GATEWAY,
+  labPlatform,
+  RELAY as LAB_RELAY,
+  startTestGateway,
+  startTestRelay,
+} from "./lab_system.ts";
 import { HOST, startSsh, startSshd, USER, writeKey, writeLine } from "./openssh_program.ts";
 import { issue, RELAY } from "./openssh_visit.ts";
 import { openPort, startTarget } from "./traffic.ts";
@@ -238,5 +245,33 @@ Deno.test({
       stop.abort();
       await relay.finished;
     }
+  },
+});
+
+Deno.test({
+  name: "our gateway and the lab's relay: 24 MiB both ways at once, with new keys all the time",
+  ...requirement("go"),
+  async fn() {
+    const host = "127.0.74.4";
+    await using platform = await labPlatform("ed25519", host);
+    await using _relay = await startTestRelay("lab", platform, host);
+    using captured = captureProtocols();
+    await using _gateway = await startTestGateway("ours", platform);
+    await using target = await startTarget(host, (socket) => socket.pipe(socket));
+    await using port = await openPort(() => platform.grant(host, target.port));
+    const protocol = captured.made.find(({ _server: isServer }) => !isServer);
+    const seen = new Set<unknown>();
+    let over = false;
+    const socket = await port.dial();
+    const carrying = Promise.all([send(socket, 2 * SIZE, GATEWAY), receive(socket)])
+      .finally(() => over = true);
+    while (!over) {
+      protocol.rekey();
+      await Promise.race([until(() => protocol._kexinit === undefined, "new keys"), carrying]);
+      seen.add(protocol._kex);
+    }
+    const [sent, got] = await carrying;
+    assert.deepEqual(got, sent);
+    assert.ok(seen.size > 5, `${seen.size} exchanges`);
   },
 });
