@@ -197,7 +197,7 @@ Deno.test("a peer asks for new keys in a tight loop: it is ended, and others go 
       await carry(channel, 8 * MIB, "other");
     });
     says("ssh-protocol", /asks for new keys again and again/)(await relay.closed);
-    assert.ok(exchanges > 10, `${exchanges} exchanges were borne`);
+    assert.ok(exchanges > 3, `${exchanges} exchanges were borne`);
   }));
 
 Deno.test("in later exchanges IGNORE, DEBUG and UNIMPLEMENTED may come, as RFC 4253 says, and nothing else", async (t) => {
