@@ -14,7 +14,11 @@ const IN_TIME = 5_000;
 async function endedBy(options: AttackOptions, say: (attack: Attack) => void) {
   await using attack = await Attack.begin(options);
   say(attack);
+  const heardAll = new Promise<void>((resolve) => {
+    attack.socket.once("end", resolve).once("close", () => resolve());
+  });
   const reason = await within(IN_TIME, attack.ended);
+  await within(IN_TIME, heardAll);
   return { reason, heard: [...attack.heard] };
 }
 

@@ -129,7 +129,7 @@ export const transportReady: Promise<void> = (cryptoParts as { init: Promise<voi
 export class Transport {
   readonly #ident: string;
   readonly #make: () => Ssh2Protocol;
-  /** Made when the other side has said that it speaks SSH: strangers who do not are to cost little. */
+  /** A server makes it when a client has said that it speaks SSH: strangers who do not are to cost little. */
   #protocol!: Ssh2Protocol;
   readonly #events: TransportEvents;
   readonly #role: "client" | "server";
@@ -175,6 +175,7 @@ export class Transport {
           SERVICE_ACCEPT: (_: unknown, name: string) => events.onServiceAccept?.(name),
         },
       });
+    if (role === "client") this.#begin();
   }
 
   /** Sends our identification line; everything else follows from what `receive` is given. */
@@ -218,7 +219,6 @@ export class Transport {
         if (!known) this.#begin();
         return this.#receive(known ? data : opening.bytes);
       }
-      this.#begin();
       if (this.#offer?.strict === false) this.#offerLess(this.#offer);
       this.#receive(opening.bytes);
     } catch (error) {
@@ -506,6 +506,10 @@ function unsafe(ident: string, algorithms: string[]): SallyportError {
  * lengths that cannot be; what JavaScript says of that helps nobody.
  */
 function protocolError(error: unknown): Error {
+  // Deno says of a wrong tag of AES-GCM that it is a wrong type.
+  if (error instanceof Error && /authenticate/i.test(error.message)) {
+    return new Error(error.message);
+  }
   if (error instanceof Error && !(error instanceof TypeError || error instanceof RangeError)) {
     return error;
   }
