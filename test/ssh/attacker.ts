@@ -117,7 +117,7 @@ export class Attack implements AsyncDisposable {
         onError: () => {},
       },
     });
-    socket.on("error", () => {});
+    socket.on("error", () => {}).on("end", () => socket.end());
   }
 
   static async begin(options: AttackOptions): Promise<Attack> {
@@ -162,6 +162,15 @@ export class Attack implements AsyncDisposable {
       look();
     });
     await Promise.race([holds, over]);
+  }
+
+  /** Resolves when the victim has let go of its connection. */
+  released(): Promise<void> {
+    const { theirs } = this;
+    return new Promise((resolve) => {
+      if (theirs.closed) resolve();
+      else theirs.once("close", () => resolve());
+    });
   }
 
   /** Channels numbered from 0 on, which the relay opens toward the gateway, whichever of both we are. */
