@@ -8,12 +8,16 @@ import { FoldedLog } from "../folding.ts";
 import { pipe } from "../forward/pipe.ts";
 import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
+import { connectionLimit } from "../open_files.ts";
 import { type ConnectionGrant, StreamOpener } from "./stream.ts";
 
 const log = logger("client");
 
 /** A grant is asked for anew when it is older than this, ms; its certificates live five minutes. */
 const GRANT_FRESH = 4 * 60_000;
+
+/** Local connections at a time; each takes another to the relay. */
+const MOST_CONNECTIONS = 4096;
 
 /** What a local port leads to. */
 export interface ConnectOptions {
@@ -55,8 +59,14 @@ export async function startConnect(
   const opener = new StreamOpener();
   const serving = new Set<Promise<void>>();
   const folded = new FoldedLog(log, options.now ?? Date.now);
+  const limit = connectionLimit(MOST_CONNECTIONS, "connections");
   let nextId = 1;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    if (serving.size >= limit(serving.size)) {
+      const text = "connection {id} closed at once: there are {most} already";
+      folded.tell("warn", text, { id: nextId++, most: serving.size });
+      return void socket.destroy();
+    }
     const served = serve(socket, options, { id: nextId++, grants, opener, folded, signal })
       .finally(() => serving.delete(served));
     serving.add(served);

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Dial } from "../egress/dial.ts";
 import { SallyportError } from "../errors.ts";
 import { connectSsh, type SshSession } from "../ssh/client.ts";
+import type { ChannelLimit } from "../ssh/connection.ts";
 import type { Keepalive } from "../ssh/session.ts";
 import type { Registered } from "./register.ts";
 import { formatRelayAddress, hostPrincipals } from "./relay_address.ts";
@@ -22,7 +23,7 @@ export interface ConnectOptions {
   onChannel(channel: Duplex): void;
   keepalive?: Keepalive;
   /** @default 2048 */
-  maxChannels?: number;
+  maxChannels?: ChannelLimit;
   /** ms @default 30,000 */
   timeout?: number;
   /** ms since 1970 @default Date.now */

@@ -14,6 +14,8 @@ import type { KubernetesFiles } from "../forward/kubernetes.ts";
 import { type HealthServer, serveHealth } from "../health/server.ts";
 import { logger } from "../log.ts";
 import type { SshSession } from "../ssh/client.ts";
+import { connectionLimit } from "../open_files.ts";
+import { DEFAULT_MAX_CHANNELS } from "../ssh/connection.ts";
 import type { Keepalive } from "../ssh/session.ts";
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -156,7 +158,8 @@ async function run(options: GatewayOptions, parts: Parts, signal: AbortSignal): 
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
   const dial = relayDialer(options);
-  const { keepalive, maxChannels, connectTimeout: timeout } = options;
+  const { keepalive, connectTimeout: timeout } = options;
+  const maxChannels = connectionLimit(options.maxChannels ?? DEFAULT_MAX_CHANNELS, "streams");
   const look = async () =>
     await sightRelays({
       relays: await api.relays(ends),

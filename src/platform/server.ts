@@ -14,7 +14,7 @@ import type { Socket } from "node:net";
 import { FoldedLog } from "../folding.ts";
 import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
-import { affordableConnections } from "../open_files.ts";
+import { affordableConnections, tellShortage } from "../open_files.ts";
 import { exchange, type Handler, refuse } from "./exchange.ts";
 import { type GuestLimits, Guests } from "./guests.ts";
 
@@ -122,11 +122,9 @@ export async function serveApi(
 
 /** Where fewer files may be open than connections are granted, fewer are. */
 function affordable(limits: ServerLimits): ServerLimits {
-  const connections = affordableConnections(limits.connections);
+  const connections = Math.max(1, affordableConnections(limits.connections));
   if (connections < limits.connections) {
-    const text = "{connections} connections at a time instead of {wanted}: " +
-      "this process may not have more files open (ulimit -n)";
-    log.warn(text, { connections, wanted: limits.connections });
+    tellShortage("connections", connections, limits.connections);
   }
   return { ...limits, connections };
 }

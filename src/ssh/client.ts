@@ -23,6 +23,7 @@ import { SallyportError } from "../errors.ts";
 import type { Algorithms } from "./algorithms.ts";
 import type { Channel } from "./channel.ts";
 import { DISCONNECT, MESSAGE } from "./message.ts";
+import type { ChannelLimit } from "./connection.ts";
 import { type Keepalive, type Rekeying, Session } from "./session.ts";
 import { byte, string, WireReader } from "./wire.ts";
 
@@ -45,7 +46,7 @@ export interface ConnectSshOptions {
   /** @default every 10 s, answered within 10 s */
   keepalive?: Keepalive;
   /** @default 2048 */
-  maxChannels?: number;
+  maxChannels?: ChannelLimit;
   /** Aborts the handshake; afterwards it has no effect. */
   signal?: AbortSignal;
   /** @default () => new Date() */

@@ -16,6 +16,9 @@ export const CHANNEL_TYPE = "direct-tcpip";
 /** Channels that one connection may have, unless told otherwise. */
 export const DEFAULT_MAX_CHANNELS = 2048;
 
+/** How many channels there may be; a function is told how many there are. */
+export type ChannelLimit = number | ((open: number) => number);
+
 /** What a connection is given to work with. */
 export interface ConnectionOptions {
   /** Sends one message, in parts. */
@@ -25,7 +28,7 @@ export interface ConnectionOptions {
   /** Takes a channel that the other side opens; without it every one is refused. */
   onOpen?(channel: Channel): void;
   /** @default 2048 */
-  maxChannels?: number;
+  maxChannels?: ChannelLimit;
   /** What the names of its channels begin with; the same at both ends. @default "" */
   name?(): string;
 }
@@ -77,8 +80,9 @@ export class Connection implements ChannelLink {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       signal?.throwIfAborted();
-      if (this.#channels.size + this.#opening.size >= this.#maxChannels) {
-        throw new SallyportError("channel-limit", `${this.#maxChannels} channels are open`);
+      const open = this.#channels.size + this.#opening.size;
+      if (open >= this.#mostChannels(open)) {
+        throw new SallyportError("channel-limit", `${open} channels are open`);
       }
       const id = this.#freeId();
       const abandon = () => {
@@ -216,8 +220,9 @@ export class Connection implements ChannelLink {
     this.#waiting.delete(channel);
   }
 
-  get #maxChannels(): number {
-    return this.#options.maxChannels ?? DEFAULT_MAX_CHANNELS;
+  #mostChannels(open: number): number {
+    const { maxChannels = DEFAULT_MAX_CHANNELS } = this.#options;
+    return typeof maxChannels === "number" ? maxChannels : maxChannels(open);
   }
 
   #send(...parts: Uint8Array[]): void {
@@ -257,12 +262,9 @@ export class Connection implements ChannelLink {
     if (type !== CHANNEL_TYPE) {
       return this.#refuse(peer.id, OPEN_FAILURE.unknownType, `only ${CHANNEL_TYPE} is served`);
     }
-    if (this.#channels.size >= this.#maxChannels) {
-      return this.#refuse(
-        peer.id,
-        OPEN_FAILURE.resourceShortage,
-        `${this.#maxChannels} channels are open`,
-      );
+    const open = this.#channels.size;
+    if (open >= this.#mostChannels(open)) {
+      return this.#refuse(peer.id, OPEN_FAILURE.resourceShortage, `${open} channels are open`);
     }
     if (peer.packet === 0) throw new SallyportError("ssh-protocol", "channel with packet size 0");
     const channel = this.#add(this.#freeId(), peer, name);

@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import { SallyportError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
 import { input } from "./cipher/engine.ts";
-import { Connection } from "./connection.ts";
+import { type ChannelLimit, Connection } from "./connection.ts";
 import { Transport, type TransportOptions, transportReady } from "./internals/transport.ts";
 import { ALGORITHMS, type Algorithms } from "./algorithms.ts";
 import { type ExchangeAllowance, ExchangeBudget, REKEY_ALLOWANCE } from "./exchange_budget.ts";
@@ -79,7 +79,7 @@ export interface SessionOptions
   /** Takes channels that the other side opens; without it they are refused. */
   onOpen?(channel: Channel): void;
   /** @default 2048 */
-  maxChannels?: number;
+  maxChannels?: ChannelLimit;
   /** @default every 10 s, answered within 10 s */
   keepalive?: Keepalive;
   /** @default ALGORITHMS */
