@@ -78,8 +78,8 @@ async function bundle(): Promise<Package[]> {
     logLevel: "warning",
     plugins: [noNativeCode, onlyEnglish],
     banner: {
-      js: 'import{createRequire as __cr}from"node:module";' +
-        'const require=__cr(import.meta.url),__dirname="/",__filename="/sallyport.js";',
+      js: 'const require=process.getBuiltinModule("node:module").createRequire(import.meta.url),' +
+        '__dirname="/",__filename="/sallyport.js";',
     },
   });
   // Their times are put into the binary.

@@ -7,7 +7,6 @@
  * Nothing can be asked for again: the binary never prompts. Where rights are whole, on Windows with its
  * many roots and from source with --allow-all, reading and writing stay as they are.
  */
-import { registerHooks } from "node:module";
 import { devNull } from "node:os";
 import process from "node:process";
 
@@ -65,20 +64,26 @@ export function isNarrowed(): boolean {
   return !mayWrite(ROOT);
 }
 
+/** What is imported or required under these names is refused. */
+const REFUSED = /^(node:)?(module|worker_threads)$/;
+
 /**
- * Takes away what reads or writes files without asking for a right, as far as it can be taken: the
- * binary's loader imports any file of the host, whatever may be read, and web storage is a database in
- * the home directory. Workers have a loader of their own. In the binary all code of the program is
- * inside it; from source it is not, and the loader asks for rights.
+ * Takes away what reads or writes files without asking for a right. The binary's loader imports any
+ * file of the host as text, whatever may be read (Deno 2.9.4): a hook refuses what is not in the binary,
+ * and no other hook can be put before it. A worker has a loader of its own, without the hook: there are
+ * none. Web storage is a database in the home directory. From source, where the program's own modules
+ * are files, the loader asks for rights.
  */
 export function closeSideDoors(): void {
   for (const name of ["localStorage", "sessionStorage", "caches", "Worker"]) {
     Reflect.deleteProperty(globalThis, name);
   }
   if (!Deno.build.standalone) return;
-  registerHooks({
+  const loader = process.getBuiltinModule("node:module");
+  const workers = process.getBuiltinModule("node:worker_threads");
+  loader.registerHooks({
     resolve(specifier, context, next) {
-      if (/^(node:)?worker_threads$/.test(specifier)) throw new Error("no workers in this program");
+      if (REFUSED.test(specifier)) throw new Error(`not for this program: ${specifier}`);
       return next(specifier, context);
     },
     // What is in the binary does not come by here, but for `require` of Deno's own modules.
@@ -87,4 +92,7 @@ export function closeSideDoors(): void {
       throw new Error(`no code from outside the program: ${url}`);
     },
   });
+  // `process.getBuiltinModule` asks no hook. What it gives is what it has given here.
+  for (const name of ["registerHooks", "register"]) Reflect.deleteProperty(loader, name);
+  Reflect.deleteProperty(workers, "Worker");
 }

@@ -5,7 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
-import { createRequire } from "node:module";
+import { createRequire, type LoadHookSync } from "node:module";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import * as v8 from "node:v8";
@@ -37,6 +37,17 @@ const reading: Record<string, Attempt> = {
   "read through /proc": () => fs.readFileSync(`/proc/self/root${secret}`),
   "read with fetch": async () => await (await fetch(`file://${secret}`)).text(),
   "read by import": () => import(`${secret}?${Math.random()}`, { with: { type: "text" } }),
+  "read by import, past the loader's hook": async () => {
+    const source = { source: undefined, format: "module", shortCircuit: true };
+    const hook = process.getBuiltinModule("module").registerHooks({
+      load: (() => source) as unknown as LoadHookSync,
+    });
+    try {
+      await import(`${secret}?${Math.random()}`, { with: { type: "text" } });
+    } finally {
+      hook.deregister();
+    }
+  },
   "read by require": () => require(`${secret}.${times}.json`),
   "open a file": () => fs.closeSync(fs.openSync(secret, "r")),
   "copy a file in": () => fs.copyFileSync(secret, within("copy")),
@@ -84,7 +95,12 @@ const running: Record<string, Attempt> = {
   },
   "send a signal": () => process.kill(process.ppid, 0),
   "start a worker": () => new Worker("data:text/javascript,", { type: "module" }).terminate(),
+  "start a worker, as Node does": () => {
+    const { Worker } = process.getBuiltinModule("worker_threads");
+    new Worker("", { eval: true }).terminate();
+  },
   "load Node's workers": () => import("node:worker_threads"),
+  "load Node's loader": () => import("node:module"),
 };
 
 /** What fails before the program has begun too: the binary was never given it. */
