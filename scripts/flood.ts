@@ -53,9 +53,11 @@ async function underLoad(subject: Subject, flood: Flood): Promise<Figures & { ra
 }
 
 async function report(subject: Subject, name: string, flood: Flood): Promise<void> {
-  // Just before, because other work of the machine comes and goes.
-  const alone = await through(subject);
+  // Just before and just after, because other work of the machine comes and goes.
+  const before = await through(subject);
   const { logins, memory, processor, throughput, rate } = await underLoad(subject, flood);
+  await pause(SETTLE);
+  const alone = (before + await through(subject)) / 2;
   const median = logins.toSorted((a, b) => a - b)[logins.length >> 1];
   const cells = [
     `${subject.name}, ${name}`,

@@ -13,8 +13,10 @@ const server = createServer((socket) => {
   socket.on("error", () => {});
   socket.on("close", () => guests.delete(socket));
   socket.resume();
+  if (guests.size <= MOST) return;
   const [first] = guests;
-  if (guests.size > MOST) first!.destroy();
+  guests.delete(first!);
+  first!.destroy();
 });
 server.listen(0, process.argv[2], () => {
   console.log(`bystander on ${(server.address() as AddressInfo).port}`);

@@ -74,8 +74,10 @@ export async function openssh(host: string, honest: string): Promise<Subject> {
     },
     async newcomer(_, signal) {
       const child = startChild("ssh", { args: [...options, host, "true"] });
-      signal.addEventListener("abort", () => child.kill("SIGKILL"));
+      const kill = () => child.kill("SIGKILL");
+      signal.addEventListener("abort", kill);
       const status = await child.status;
+      signal.removeEventListener("abort", kill);
       if (status !== 0) throw new Error(`ssh ended with ${status}`);
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
