@@ -4,6 +4,8 @@
  */
 // First, as in the program: ssh2 must not be loaded before seam 1 is in place.
 import { Transport, transportReady } from "../../src/ssh/internals/transport.ts";
+import { FiniteFieldKey } from "../../src/ssh/internals/finite_field.ts";
+import { shortenExponent } from "../../src/ssh/internals/key_exchange.ts";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
@@ -330,6 +332,35 @@ Deno.test("seam 10: an exchange in a finite field says which, and ends by an Err
   server.start();
   carry();
   assert.match(errors[0]!.message, /Error while computing DH secret \(group\): no/);
+});
+
+Deno.test("seam 11: an exchange in a finite field takes the key that its generateKeys leaves, on both sides", async () => {
+  await transportReady;
+  const { client, server, carry } = plainPair(undefined, undefined, {
+    kex: ["diffie-hellman-group14-sha256"],
+  });
+  const keys: Any[] = [];
+  for (const side of [client, server]) {
+    let kex: Any;
+    Object.defineProperty(side, "_kex", {
+      get: () => kex,
+      set: (value) => {
+        kex = value;
+        shortenExponent(kex);
+        const { generateKeys } = kex;
+        kex.generateKeys = () => {
+          generateKeys();
+          // ssh2 drops it when it has the secret.
+          keys.push(kex._dh);
+        };
+      },
+    });
+  }
+  client.start();
+  server.start();
+  carry();
+  assert.ok(client._kex.sessionID.equals(server._kex.sessionID));
+  assert.ok(keys.length > 0 && keys.every((key) => key instanceof FiniteFieldKey));
 });
 
 for (const keys of KEY_TYPES) {
