@@ -104,6 +104,8 @@ export class StreamOpener {
     try {
       return await handshake(signal, outer, {
         ...identity(gateway),
+        // TLS 1.2 shows the client's certificate, which says who asks for which target, to the relay.
+        minVersion: "TLSv1.3",
         servername: "localhost",
         ALPNProtocols: [alpn],
       });

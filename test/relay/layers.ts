@@ -18,6 +18,7 @@ import {
   plainDoor,
   plainGateway,
   plainSession,
+  refusingTls,
 } from "./stand_ins.ts";
 import { HOST, System } from "./system.ts";
 
@@ -27,8 +28,10 @@ export type Layer = "outer TLS" | "SSH" | "inner TLS";
 /** What is different from the system as it is. */
 export interface Difference {
   without: readonly Layer[];
-  /** TLS version between client and gateway. @default what both agree on */
-  innerVersion?: "TLSv1.2";
+  /** A client that takes TLS 1.2 at most from the gateway. @default the real one */
+  oldClient?: boolean;
+  /** A gateway that has TLS 1.2 at most. @default the real one */
+  oldGateway?: boolean;
 }
 
 /** Whom the system serves. */
@@ -44,6 +47,8 @@ export interface Heard {
   "inside the relay": Buffer;
   "the gateway's leg": Buffer;
 }
+
+const OLD = { maxVersion: "TLSv1.2" } as const;
 
 /** The system, or what is left of it. */
 export class TappedSystem implements AsyncDisposable {
@@ -92,13 +97,13 @@ export class TappedSystem implements AsyncDisposable {
 
   /** A stream of the client's to the target. */
   async open(alpn: string): Promise<Duplex> {
-    const { without, innerVersion } = this.difference;
+    const { without, oldClient } = this.difference;
     const grant = this.#grant;
-    if (without.length === 0 && !innerVersion) return await this.system.stream(grant, alpn);
+    if (without.length === 0 && !oldClient) return await this.system.stream(grant, alpn);
     let stream: Duplex = await dial(HOST, grant.relay.tlsPort);
     if (!this.#lacks("outer TLS")) stream = await overTls(stream, grant.relay, { host: HOST });
     if (!this.#lacks("inner TLS")) {
-      const version = innerVersion && { maxVersion: innerVersion };
+      const version = oldClient ? OLD : {};
       const inside = { servername: "localhost", ALPNProtocols: [alpn], ...version };
       stream = await overTls(stream, grant.gateway, inside);
     }
@@ -141,8 +146,8 @@ export class TappedSystem implements AsyncDisposable {
 
   /** Brings the gateway to the relay; gives its id. A stand-in has the real one's credentials. */
   async #startGateway(): Promise<string> {
-    const { system, parties: { gateway: name } } = this;
-    if (!this.#lacks("SSH") && !this.#lacks("inner TLS")) {
+    const { system, parties: { gateway: name }, difference: { oldGateway } } = this;
+    if (!this.#lacks("SSH") && !this.#lacks("inner TLS") && !oldGateway) {
       const leg = this.#gatewayLeg = await this.#tap(system.relay.ssh);
       const dialRelay = () => dial(HOST, leg.port);
       return (await system.gateway(name, undefined, { dialRelay })).id;
@@ -157,6 +162,7 @@ export class TappedSystem implements AsyncDisposable {
 
   #serving({ pki }: GatewayRegistration): (channel: Duplex) => void {
     if (this.#lacks("inner TLS")) return (channel) => joinPlainly(channel, this.parties.target);
+    if (this.difference.oldGateway) return refusingTls(pki, OLD);
     const server = new ChannelServer({ pki });
     this.#owned.defer(() => server.close());
     return (channel) => server.accept(channel);

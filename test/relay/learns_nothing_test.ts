@@ -169,7 +169,7 @@ const WITHOUT: { what: string; difference: Difference; found: Record<string, str
   },
   {
     what: "TLS 1.3 inside, and the relay reads who asks for what, but nothing of it",
-    difference: { without: [], innerVersion: "TLSv1.2" },
+    difference: { without: [], oldClient: true },
     found: { ...NOWHERE, "inside the relay": ["actor", "target"] },
   },
 ];
@@ -179,3 +179,15 @@ for (const { what, difference, found } of WITHOUT) {
     assert.deepEqual((await overhear(new Secrets(), difference)).found, found);
   });
 }
+
+Deno.test("our client tells no gateway of TLS 1.2 who it is, for the relay would read it", async () => {
+  const secrets = new Secrets();
+  await using target = await service(secrets);
+  const parties = { gateway: "edge", actor: secrets.actor, target: target.address };
+  await using tapped = await TappedSystem.start(parties, { without: [], oldGateway: true });
+  const refused: unknown = await tapped.open(TCP).catch((error) => error);
+  const { "inside the relay": inside } = tapped.heard;
+  assert.ok(inside.includes(TCP), "its first words went through");
+  assert.deepEqual(secrets.in(inside), []);
+  assert.equal((refused as { code?: string }).code, "mtls-handshake");
+});

@@ -3,15 +3,21 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import {
+  connect as connectTls,
+  type ConnectionOptions,
+  createServer as createTlsServer,
+  type TlsOptions,
+} from "node:tls";
 import type { TlsIdentity } from "../../src/client/stream.ts";
 import { dial } from "../../src/egress/dial.ts";
+import type { GatewayRegistration } from "../../src/enroll/api.ts";
 import { pipe } from "../../src/forward/pipe.ts";
 import { listen, type ListenAddress } from "../../src/listen.ts";
 import type { Registry } from "../../src/relay/registry.ts";
 import type { Channel } from "../../src/ssh/channel.ts";
 import type { GatewaySession } from "../../src/ssh/server.ts";
-import { TlsCarrier } from "../../src/tls/carrier.ts";
+import { acceptTls, TlsCarrier } from "../../src/tls/carrier.ts";
 import { TlsStream } from "../../src/tls/stream.ts";
 
 /** A listening stand-in, and how it is closed. */
@@ -77,6 +83,26 @@ export function plainSession(gatewayId: string, at: ListenAddress): GatewaySessi
 export async function joinPlainly(channel: Duplex, target: ListenAddress): Promise<void> {
   channel.on("error", () => {});
   await pipe(channel, await dial(target.host, target.port)).catch(() => {});
+}
+
+/** A gateway that does TLS in its own way, and nothing behind it. */
+export function refusingTls(
+  pki: GatewayRegistration["pki"],
+  more: TlsOptions,
+): (channel: Duplex) => void {
+  const server = createTlsServer({
+    cert: pki.serverCertificate,
+    key: pki.serverPrivateKey,
+    ca: pki.clientCertificateChain,
+    requestCert: true,
+    ALPNProtocols: ["infisical-tcp-proxy"],
+    ...more,
+  });
+  return (channel) => {
+    const carrier = new TlsCarrier(channel.on("error", () => {}));
+    const onEnd = () => carrier.dismiss();
+    acceptTls(server, carrier, { onSecure: onEnd, onFailure: onEnd });
+  };
 }
 
 /** What a curious relay would keep: each chunk that it passes on between its own two layers. */
