@@ -36,7 +36,7 @@ export interface ServerLimits extends GuestLimits {
   requestTimeout: number;
   /** A connection without a request is kept for this long, ms. */
   idleTimeout: number;
-  /** A connection on which nothing moves is closed after this, whatever it waits for, ms. */
+  /** A connection with a request, or a part of one, on which nothing moves is closed after this, ms. */
   stallTimeout: number;
   /** Largest headers, bytes. */
   headers: number;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readAuth } from "../../src/config/auth.ts";
 import { authSettings } from "../../src/config/common.ts";
+import { captureLog } from "../captured_log.ts";
 import { stateDirectory } from "../../src/config/directories.ts";
 import { loadSettings } from "../../src/config/load.ts";
 
@@ -45,4 +46,19 @@ Deno.test("state is kept in each system's own place", () => {
   assert.equal(at("linux", {}, 0), "/var/lib/sallyport");
   assert.equal(at("darwin"), "/home/u/Library/Application Support/sallyport");
   assert.match(at("win32", { LOCALAPPDATA: "/local" }), /local.sallyport$/);
+});
+
+Deno.test("a secret on the command line is warned of, and not shown; elsewhere it is not", () => {
+  using log = captureLog();
+  for (const from of ["--token", "INFISICAL_TOKEN", '"token" in /etc/c.json']) {
+    for (const token of ["s3cr3t-on-the-line", "@/etc/token", "-"]) {
+      readAuth({ values: { token }, from: { token: from } } as Parameters<typeof readAuth>[0]);
+    }
+  }
+  assert.equal(log.lines.length, 1, log.lines.join("\n"));
+  assert.match(
+    log.lines[0]!,
+    /WARN .*the secret in --token can be seen by every user of this host/,
+  );
+  assert.doesNotMatch(log.lines[0]!, /s3cr3t/);
 });

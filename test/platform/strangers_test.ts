@@ -109,6 +109,17 @@ for (const tls of [false, true]) {
   });
 }
 
+Deno.test("a connection on which nothing moves is closed, whatever of a request has come", async () => {
+  const forever = { headersTimeout: 60_000, requestTimeout: 60_000, idleTimeout: 60_000 };
+  await using p = await platform({ listen, limits: { ...forever, stallTimeout: 400 } });
+  const half = requestText("POST", LOGIN, [JSON_TYPE, "content-length: 9"], "half");
+  for (const words of ["", "GET /api/st", half]) {
+    using client = new RawClient(p.url);
+    client.send(words);
+    await client.end(3_000);
+  }
+});
+
 Deno.test("who does not finish a TLS handshake is closed, whatever came of it", async (t) => {
   await using p = await platform({ listen, limits: short, tlsHost: "127.0.73.1" });
   for (

@@ -13,6 +13,7 @@ const IN_TIME = 5_000;
 /** What ends the victim's session, or its attempt at one, after `say`. */
 async function endedBy(options: AttackOptions, say: (attack: Attack) => void) {
   await using attack = await Attack.begin(options);
+  if (options.stage === "connected") attack.socket.resume();
   say(attack);
   const heardAll = new Promise<void>((resolve) => {
     attack.socket.once("end", resolve).once("close", () => resolve());
