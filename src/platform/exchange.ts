@@ -61,9 +61,19 @@ const FAULTS: Record<string, [status: number, message: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, "the request took too long"],
 };
 
-/** Answers what is no request, as far as somebody listens, and closes its connection. */
+/** Whoever is refused may go on sending for this long, unheard, ms. */
+const LINGER = 500;
+
+const refused = new WeakSet<Socket>();
+
+/**
+ * Answers what is no request, as far as somebody listens, and closes its connection: in steps, since the
+ * answer is lost where a peer that goes on sending has its connection reset (RFC 9112 §9.6).
+ */
 export function refuse({ code = "" }: { code?: string }, socket: Socket): void {
+  if (refused.has(socket)) return;
   if (!socket.writable) return void socket.destroy();
+  refused.add(socket);
   const [status, message] = FAULTS[code] ?? [400, "the request cannot be read"];
   const body = JSON.stringify(errorBody(status, message));
   const head = [
@@ -72,7 +82,9 @@ export function refuse({ code = "" }: { code?: string }, socket: Socket): void {
     `content-length: ${body.length}`,
     "connection: close",
   ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  const late = setTimeout(() => socket.destroy(), LINGER);
+  socket.once("close", () => clearTimeout(late));
 }
 
 function refusal(status: number, message: string): Response {

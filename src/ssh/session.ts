@@ -105,6 +105,8 @@ export class Session {
   #resolveClosed!: (reason: SallyportError | undefined) => void;
   #authentication: Authentication | undefined;
   #authenticated = false;
+  /** Who comes to a server is a stranger until the login; a client knows from its certificate who a relay is. */
+  #stranger: boolean;
   #name: string | undefined;
   #over = false;
   #congested = false;
@@ -126,6 +128,7 @@ export class Session {
     this.#rekeying = options.rekeying ?? {};
     this.#asked = new ExchangeBudget(this.#rekeying.allowance ?? REKEY_ALLOWANCE);
     this.#pace = options.pace;
+    this.#stranger = options.role === "server";
     this.#transport = new Transport({
       role: options.role,
       algorithms,
@@ -133,7 +136,7 @@ export class Session {
       verifyHostKey: options.verifyHostKey,
       host: options.host,
       rekeyBytes: options.rekeyBytes,
-      mayRekey: () => this.#authenticated,
+      mayRekey: () => !this.#stranger,
       events: {
         onWrite: (data) => this.#write(data),
         onReady: (first) => this.#onKeys(first),
@@ -221,6 +224,7 @@ export class Session {
   /** Authentication is over: from here on messages belong to the connection. */
   authenticated(): void {
     this.#authenticated = true;
+    this.#stranger = false;
     this.#scheduleKeepalive();
   }
 
@@ -299,11 +303,11 @@ export class Session {
 
   #receive(data: Uint8Array): void {
     if (this.#over) return;
-    if (!this.#authenticated && this.#socket.bytesRead > MOST_BEFORE_LOGIN) {
+    if (this.#stranger && this.#socket.bytesRead > MOST_BEFORE_LOGIN) {
       const text = `more than ${MOST_BEFORE_LOGIN} bytes before login`;
       return this.fail(new SallyportError("ssh-protocol", text));
     }
-    if (this.#pace && !this.#authenticated) return this.#receiveInTurn(data, this.#pace);
+    if (this.#pace && this.#stranger) return this.#receiveInTurn(data, this.#pace);
     this.#take(data);
   }
 
