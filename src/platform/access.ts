@@ -31,7 +31,7 @@ export interface Services {
 /** Types of the application. */
 export interface PlatformEnv {
   Bindings: {
-    /** Who is counted for the request (`peerOf`). */
+    /** Who is counted for the request (`sourceOf`). */
     peer: string;
   };
   Variables: { caller: Caller };

@@ -8,7 +8,7 @@ import { asSallyportError } from "../errors.ts";
 import { logger } from "../log.ts";
 import { readBody } from "./body.ts";
 import type { Guests } from "./guests.ts";
-import { peerOf } from "./peer.ts";
+import { sourceOf } from "../source.ts";
 import { errorBody } from "./refusal.ts";
 
 const log = logger("platform");
@@ -16,7 +16,7 @@ const log = logger("platform");
 /** A connection that has not taken its answer after this is no better than one that waits, ms. */
 const PATIENCE = 1_000;
 
-/** Answers a request whose body is there; `peer` is who is counted for it (`peerOf`). */
+/** Answers a request whose body is there; `peer` is who is counted for it (`sourceOf`). */
 export type Handler = (request: Request, peer: string) => Promise<Response>;
 
 /** What an exchange takes. */
@@ -34,7 +34,7 @@ export async function exchange(
   { most, guests, handler }: ExchangeContext,
 ): Promise<void> {
   const { socket } = incoming;
-  const peer = peerOf(socket.remoteAddress ?? "");
+  const peer = sourceOf(socket.remoteAddress ?? "");
   outgoing.on("error", () => {});
   try {
     const body = await readBody(incoming, most);

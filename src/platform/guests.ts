@@ -4,7 +4,7 @@
  * whoever has most, so that one that has many crowds out nobody but itself.
  */
 import type { Socket } from "node:net";
-import { peerOf } from "./peer.ts";
+import { sourceOf } from "../source.ts";
 
 /** Connections at a time. */
 export interface GuestLimits {
@@ -53,7 +53,7 @@ export class Guests {
     const name = nameOf(socket);
     // A connection from the same port is one whose close has not been heard of yet.
     this.#leave(this.#guests.get(name));
-    const peer = peerOf(socket.remoteAddress);
+    const peer = sourceOf(socket.remoteAddress);
     const place = this.#places.get(peer) ?? { peer, size: 0, waiting: new Set() };
     this.#places.set(peer, place);
     const guest = { name, socket, place };

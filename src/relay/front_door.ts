@@ -22,7 +22,7 @@ import { logger } from "../log.ts";
 import type { Channel } from "../ssh/channel.ts";
 import { Lobby } from "./lobby.ts";
 import { Pace } from "./pace.ts";
-import { sourceOf } from "./source.ts";
+import { plainAddress, sourceOf } from "../source.ts";
 import type { Registry } from "./registry.ts";
 import { RevocationList } from "./revocations.ts";
 
@@ -39,6 +39,9 @@ const OPEN_WITHIN = 10_000;
 /** A client that is silent for this long is asked by TCP whether it is still there, ms. */
 const PROBE_AFTER = 60_000;
 
+/** Said of a connection that is closed at once. */
+export const NO_ROOM = "connection from {from} closed: this relay has as many as it may have";
+
 /** The relay's TLS keys, PEM. */
 export interface FrontDoorKeys {
   serverCertificate: string;
@@ -53,6 +56,8 @@ export interface FrontDoorOptions {
   revocations?: RevocationList;
   /** In which turn strangers have what they ask for. @default one of its own */
   pace?: Pace;
+  /** Whether there is room for one more connection; destroys it if not. @default there is */
+  admit?(socket: Socket): boolean;
   /** Time for a TLS handshake, ms. @default 5,000 */
   handshakeTimeout?: number;
   /** Clients in their TLS handshake at a time. @default 1,024 */
@@ -66,7 +71,9 @@ export class FrontDoor {
   /** Listens for TCP; the caller opens it. */
   readonly server: Server;
   readonly #registry: Registry;
-  readonly #lobby: Lobby;
+  /** Those whose handshake is not over. */
+  readonly lobby: Lobby;
+  readonly #admit: (socket: Socket) => boolean;
   readonly #pace: Pace;
   readonly #sockets = new Set<Socket>();
   readonly #serving = new Set<Promise<void>>();
@@ -83,7 +90,8 @@ export class FrontDoor {
     this.#registry = options.registry;
     this.#revocations = options.revocations ?? new RevocationList();
     this.#pace = options.pace ?? new Pace();
-    this.#lobby = new Lobby({
+    this.#admit = options.admit ?? (() => true);
+    this.lobby = new Lobby({
       timeout: options.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
       most: options.maxUnauthenticated,
       mostPerSource: options.maxUnauthenticatedPerAddress,
@@ -147,10 +155,11 @@ export class FrontDoor {
   #receive(socket: Socket): void {
     socket.on("error", () => {});
     if (!this.#tls) return void socket.destroy();
+    if (!this.#admit(socket)) return this.#folded.tell("warn", NO_ROOM, { from: nameOf(socket) });
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     const from = nameOf(socket);
-    this.#lobby.enter(socket, (why) => {
+    this.lobby.enter(socket, (why) => {
       const text = "client at {from} cut off during its TLS handshake: {message}";
       this.#folded.tell("info", text, { from, message: why });
     });
@@ -188,7 +197,7 @@ export class FrontDoor {
     const raw: unknown = tls.getPeerCertificate(false)?.raw;
     // Belt and braces: a TLS library that lets one through must not be the last word.
     if (!tls.authorized || !(raw instanceof Uint8Array)) return void socket.destroy();
-    this.#lobby.leave(socket);
+    this.lobby.leave(socket);
     const stream = new TlsStream(tls, carrier);
     stream.on("error", () => {});
     const from = nameOf(socket);
@@ -264,7 +273,7 @@ function identityIn({ extensions }: X509Facts): string | undefined {
 
 /** With the port, by which a client can be told from others behind its address. */
 function nameOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
-  return formatAddress({ host: remoteAddress, port: remotePort });
+  return formatAddress({ host: plainAddress(remoteAddress), port: remotePort });
 }
 
 /** A clean end: close_notify, and the connection goes as soon as that is on its way. */

@@ -4,7 +4,7 @@
  * cannot crowd out the others.
  */
 import type { Socket } from "node:net";
-import { sourceOf } from "./source.ts";
+import { sourceOf } from "../source.ts";
 
 /** Connections that may wait at one door. Beside OpenSSH's MaxStartups of 10:30:100, see `Lobby`. */
 export const MOST = 1024;
@@ -84,6 +84,13 @@ export class Lobby {
     }
     if (this.#guests.size <= this.#most) return;
     this.#longestOfMost().turnOut(`${this.#most} others wait as well, most of its address`);
+  }
+
+  /** Destroys the one that can be spared most easily; false if nobody waits. */
+  turnOutOne(why: string): boolean {
+    if (this.#guests.size === 0) return false;
+    this.#longestOfMost().turnOut(why);
+    return true;
   }
 
   /** The connection has proved who it is. */

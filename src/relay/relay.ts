@@ -17,13 +17,14 @@ import { listen, type ListenAddress } from "../listen.ts";
 import { logger } from "../log.ts";
 import { acceptSsh, type AcceptSshOptions, type GatewaySession } from "../ssh/server.ts";
 import type { Keepalive } from "../ssh/session.ts";
-import { FrontDoor } from "./front_door.ts";
+import { FrontDoor, NO_ROOM } from "./front_door.ts";
 import { Lobby } from "./lobby.ts";
 import { Pace } from "./pace.ts";
 import { Registry } from "./registry.ts";
 import { keepInformed, RevocationList } from "./revocations.ts";
 import { parseRelayHost } from "./relay_host.ts";
-import { sourceOf } from "./source.ts";
+import { Room } from "./room.ts";
+import { plainAddress, sourceOf } from "../source.ts";
 
 const log = logger("relay");
 
@@ -103,6 +104,14 @@ class Relay {
   /** Aborts with the error that ends this relay from within. */
   readonly #over = new AbortController();
   readonly #lobby: Lobby;
+  /** For both ports: who has proved nothing yet goes first, of the port where more of those wait. */
+  readonly #room = new Room(() => {
+    const [more, fewer] = this.#lobby.size > this.#door.lobby.size
+      ? [this.#lobby, this.#door.lobby]
+      : [this.#door.lobby, this.#lobby];
+    const why = "there are as many connections as there may be";
+    return more.turnOutOne(why) || fewer.turnOutOne(why);
+  });
   /** For both ports: there is one thread. */
   readonly #pace = new Pace();
   /** Who knocks at an open door knocks again and again. */
@@ -132,6 +141,7 @@ class Relay {
       registry: this.#registry,
       revocations: this.#revocations,
       pace: this.#pace,
+      admit: (socket) => this.#room.admit(socket),
       ...limits,
     });
   }
@@ -193,7 +203,8 @@ class Relay {
 
   #login(socket: Socket): void {
     if (!this.#sshKeys) return void socket.destroy();
-    const from = socket.remoteAddress;
+    const from = plainAddress(socket.remoteAddress);
+    if (!this.#room.admit(socket)) return this.#atDoor.tell("warn", NO_ROOM, { from });
     const source = sourceOf(from);
     let turnedOut: string | undefined;
     this.#lobby.enter(socket, (why) => turnedOut = why);

@@ -110,25 +110,30 @@ export class System implements AsyncDisposable {
   }
 
   /** Joins the relay as a registration, or a part of it, says. */
-  async join(
-    { gatewayId, relayHost, ssh }: GatewayRegistration,
-    changed: { user?: string } = {},
-  ): Promise<SshSession> {
-    const { host, port } = parseRelayAddress(relayHost);
-    return await connectSsh({
-      socket: await dial(host, port),
-      user: changed.user ?? gatewayId,
-      certificate: ssh.clientCertificate,
-      privateKey: ssh.clientPrivateKey,
-      hostAuthority: ssh.serverCAPublicKey,
-      hostPrincipals: [`${host}:${port}`],
-      onChannel: (channel) => void channel.destroy(),
-    });
+  join(registration: GatewayRegistration, changed: { user?: string } = {}): Promise<SshSession> {
+    return joinRelay(registration, changed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const end of this.#ends.reverse()) await end();
   }
+}
+
+/** Joins a relay as a registration, or a part of it, says. */
+export async function joinRelay(
+  { gatewayId, relayHost, ssh }: GatewayRegistration,
+  changed: { user?: string } = {},
+): Promise<SshSession> {
+  const { host, port } = parseRelayAddress(relayHost);
+  return await connectSsh({
+    socket: await dial(host, port),
+    user: changed.user ?? gatewayId,
+    certificate: ssh.clientCertificate,
+    privateKey: ssh.clientPrivateKey,
+    hostAuthority: ssh.serverCAPublicKey,
+    hostPrincipals: [`${host}:${port}`],
+    onChannel: (channel) => void channel.destroy(),
+  });
 }
 
 /** Resolves when the other side has ended a stream, in whatever way. */

@@ -1,5 +1,11 @@
-/** Who a connection is counted for, before anybody has proved who he is. Pure. */
+/** Where a connection comes from: whom it is counted for, and what is said of it. Pure. */
 import { isIPv4 } from "node:net";
+
+/** IPv4 that a socket of both families tells in IPv6's spelling (RFC 4291 §2.5.5.2) as it is known; others as they are. */
+export function plainAddress(remoteAddress = ""): string {
+  const [, mapped = remoteAddress] = /^::ffff:([\d.]+)$/i.exec(remoteAddress) ?? [];
+  return mapped;
+}
 
 /**
  * The source that a remote address counts for: an IPv4 address, or the /64 of an IPv6 address, which is
