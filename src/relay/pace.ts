@@ -5,8 +5,8 @@
 
 /** Time that is worked off in one go, ms: what a tunnel may have to wait for. */
 const BURST = 5;
-/** Rest after work, in parts of its time: with 1, strangers have half of the thread at most. */
-const REST = 1;
+/** Rest after work, in parts of its time: with 3, strangers have a quarter of the thread at most. */
+const REST = 3;
 
 /** Work in turns, one of each source after the other. Holds no more than its callers give it. */
 export class Pace {

@@ -32,16 +32,16 @@ Deno.test("light work is done at once", () => {
   const thread = new Thread();
   for (let i = 0; i < 100; i++) {
     assert.equal(thread.ask("a", "x", 1), true);
-    thread.time += 2;
+    thread.time += 4;
   }
 });
 
-Deno.test("a heap of costly work leaves the thread half of the time", () => {
+Deno.test("a heap of costly work leaves the thread three quarters of the time", () => {
   const thread = new Thread();
   for (let i = 0; i < 10; i++) thread.ask("attacker", `k${i}`, 30);
   assert.deepEqual(thread.done, ["k0@0"]);
   thread.settle();
-  assert.deepEqual(thread.done, Array.from({ length: 10 }, (_, i) => `k${i}@${60 * i}`));
+  assert.deepEqual(thread.done, Array.from({ length: 10 }, (_, i) => `k${i}@${120 * i}`));
 });
 
 Deno.test("an attacker's heap of work keeps another address waiting for one turn", () => {
