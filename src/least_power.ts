@@ -2,7 +2,7 @@
  * What the process gives up for good, once it knows what it needs.
  *
  * Deno cannot take a part out of a right that was granted as a whole; out of a list of paths it can. So the
- * binary is built with the root of the file system as the only path of its lists (scripts/build.ts):
+ * binary is built with the root of the file system as the only path of its lists (scripts/compile.ts):
  * what a command needs lies within that and is granted when asked for, and then the root is given back.
  * Nothing can be asked for again: the binary never prompts. Where rights are whole, on Windows with its
  * many roots and from source with --allow-all, reading and writing stay as they are.

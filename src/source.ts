@@ -13,7 +13,7 @@ export function plainAddress(remoteAddress = ""): string {
  * its IPv6 spelling is IPv4. An address that cannot be read counts as it is written.
  */
 export function sourceOf(remoteAddress: string | undefined): string {
-  const address = (remoteAddress ?? "").replace(/%.*$/, "");
+  const address = plainAddress(remoteAddress).replace(/%.*$/, "");
   if (isIPv4(address) || !URL.canParse(`http://[${address}]`)) return address;
   // The URL parser writes every spelling in the form of RFC 5952, without dots.
   const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);

@@ -3,17 +3,17 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { PlatformApi } from "../../src/enroll/api.ts";
 import { StreamOpener } from "../../src/client/stream.ts";
-import { connectSsh } from "../../src/ssh/client.ts";
 import { loopbackArena } from "../../test/faults/arena.ts";
 import { FaultSystem } from "../../test/faults/system.ts";
 import { GATEWAY, RELAY } from "../../test/interop/lab_system.ts";
+import { joinRelay } from "../../test/relay/system.ts";
 import type { Subject } from "./subject.ts";
 
 /** Everything is started on `host`; newcomers come from `honest`. */
 export async function sallyport(host: string, honest: string): Promise<Subject> {
   const system = await FaultSystem.start({ arena: loopbackArena(host) });
   const api = new PlatformApi({ domain: system.url, token: () => system.token });
-  const { ssh, gatewayId } = await api.registerGateway({ name: "newcomer", relayName: RELAY });
+  const registration = await api.registerGateway({ name: "newcomer", relayName: RELAY });
   const grant = await api.openConnection({
     gateway: GATEWAY,
     targetHost: "127.0.0.1",
@@ -34,17 +34,7 @@ export async function sallyport(host: string, honest: string): Promise<Subject> 
       const socket = connect({ host, port: 2222, localAddress: honest, allowHalfOpen: true });
       socket.setNoDelay(true);
       await once(socket, "connect", { signal });
-      const session = await connectSsh({
-        socket,
-        user: gatewayId,
-        certificate: ssh.clientCertificate,
-        privateKey: ssh.clientPrivateKey,
-        hostAuthority: ssh.serverCAPublicKey,
-        hostPrincipals: [`${host}:2222`],
-        onChannel: (channel) => void channel.destroy(),
-        signal,
-      });
-      session.close();
+      (await joinRelay(registration, { socket, signal })).close();
     },
     [Symbol.asyncDispose]: () => system[Symbol.asyncDispose](),
   };

@@ -72,6 +72,13 @@ function nameOf(caller: Caller, peer: string): string {
   }
 }
 
+/** Whose a relay is that the caller registers or asks for; `null`s: the instance's. */
+export function ownerOf(caller: Caller): { organisation: string | null; identity: string | null } {
+  if (caller.kind === "instance") return { organisation: null, identity: null };
+  if (caller.kind !== "identity") throw new Refusal(403, "this call is for identities");
+  return { organisation: caller.identity.organisation, identity: caller.identity.id };
+}
+
 function authenticate(store: Store, text: string): Caller {
   const token = readToken(store, text);
   if (token?.kind === "instance") return { kind: "instance" };

@@ -99,14 +99,13 @@ export class Session {
   readonly closed: Promise<SallyportError | undefined>;
   readonly #socket: Socket;
   readonly #writer: SocketWriter;
+  readonly #role: SessionOptions["role"];
   readonly #transport: Transport;
   readonly #keepalive: Keepalive;
   readonly #pace: SessionOptions["pace"];
   #resolveClosed!: (reason: SallyportError | undefined) => void;
   #authentication: Authentication | undefined;
   #authenticated = false;
-  /** Who comes to a server is a stranger until the login; a client knows from its certificate who a relay is. */
-  #stranger: boolean;
   #name: string | undefined;
   #over = false;
   #congested = false;
@@ -128,7 +127,7 @@ export class Session {
     this.#rekeying = options.rekeying ?? {};
     this.#asked = new ExchangeBudget(this.#rekeying.allowance ?? REKEY_ALLOWANCE);
     this.#pace = options.pace;
-    this.#stranger = options.role === "server";
+    this.#role = options.role;
     this.#transport = new Transport({
       role: options.role,
       algorithms,
@@ -186,6 +185,11 @@ export class Session {
     socket.resume();
   }
 
+  /** Who comes to a server is one until the login; a client knows from its certificate who a relay is. */
+  get #stranger(): boolean {
+    return this.#role === "server" && !this.#authenticated;
+  }
+
   /** The identifier that signatures are bound to (RFC 4252 §7). */
   get sessionId(): Buffer {
     return this.#transport.sessionId;
@@ -224,7 +228,6 @@ export class Session {
   /** Authentication is over: from here on messages belong to the connection. */
   authenticated(): void {
     this.#authenticated = true;
-    this.#stranger = false;
     this.#scheduleKeepalive();
   }
 

@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { formatPrivateKey, publicKeyBlob } from "../../src/certificates/ssh_key.ts";
 import { SallyportError } from "../../src/errors.ts";
@@ -21,7 +20,7 @@ import {
   ODD,
 } from "../certificates/crafted.ts";
 import { requirement } from "../requirements.ts";
-import { GATEWAY_ID, newKey } from "../ssh/pair.ts";
+import { connectTo, GATEWAY_ID, listenOnce, newKey } from "../ssh/pair.ts";
 import { rawSession } from "../ssh/raw_session.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { within } from "../within.ts";
@@ -71,8 +70,7 @@ Deno.test({
 
 /** True if sshd lets somebody in. */
 async function admits(port: number, { blob, key }: Crafted): Promise<boolean> {
-  const socket = connect({ host: HOST, port, allowHalfOpen: true, noDelay: true });
-  await once(socket, "connect");
+  const socket = await connectTo(port, HOST);
   const raw = rawSession(socket, { certificate: blob, key, user: USER });
   const admitted = await within(5000, raw.login).catch(() => false);
   raw.session.close();
@@ -125,12 +123,9 @@ Deno.test({
 /** One visit of ssh at a server that shows a host certificate: true if it goes on to log in. */
 async function isTrusted({ blob, key, trusted }: Crafted, folder: string): Promise<boolean> {
   const path = (name: string) => join(folder, name);
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
-  const visit = once(server, "connection").then(([socket]) => socket as Socket);
-  server.listen(0, HOST);
-  await once(server, "listening");
+  const { server, socket: visit, port } = await listenOnce(HOST);
   await using ssh = startSsh({
-    port: (server.address() as AddressInfo).port,
+    port,
     user: GATEWAY_ID,
     host: RELAY,
     knownHosts: await writeLine(

@@ -1,7 +1,7 @@
 /** One visit: our gateway at OpenSSH's sshd, or OpenSSH's ssh at our relay's SSH side. */
 import type { KeyObject } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { issueSshCertificate, type SshCertificateRequest } from "../../src/certificates/ssh.ts";
 import {
@@ -12,7 +12,7 @@ import {
 import type { SallyportError } from "../../src/errors.ts";
 import { connectSsh, type ConnectSshOptions, type SshSession } from "../../src/ssh/client.ts";
 import { acceptSsh, type AcceptSshOptions, type GatewaySession } from "../../src/ssh/server.ts";
-import { GATEWAY_ID, type KeyType, newKey } from "../ssh/pair.ts";
+import { GATEWAY_ID, type KeyType, listenOnce, newKey } from "../ssh/pair.ts";
 import { temporaryFolder } from "../temporary.ts";
 import {
   HOST,
@@ -53,6 +53,20 @@ export function issue(
   });
 }
 
+/** Keys of both sides and of their authorities, and what these certify. */
+function certify({ keys = "ed25519", host, user }: Pick<SshdCase, "keys" | "host" | "user">) {
+  const make = () => newKey(keys);
+  const [hostAuthority, hostKey, userAuthority, userKey] = [make(), make(), make(), make()];
+  return {
+    hostAuthority,
+    hostKey,
+    userAuthority,
+    userKey,
+    host: issue("host", hostKey, hostAuthority, host),
+    user: issue("user", userKey, userAuthority, user),
+  };
+}
+
 export interface SshdCase {
   keys?: KeyType;
   host?: Partial<SshCertificateRequest>;
@@ -76,15 +90,8 @@ export async function withSshd(
   run: (attempt: Attempt) => Promise<void>,
 ): Promise<void> {
   await using folder = await temporaryFolder();
-  const { keys = "ed25519", certified = true } = given;
-  const [hostAuthority, hostKey, userAuthority, userKey] = [0, 1, 2, 3].map(() => newKey(keys)) as [
-    KeyObject,
-    KeyObject,
-    KeyObject,
-    KeyObject,
-  ];
-  const host = issue("host", hostKey, hostAuthority, given.host);
-  const user = issue("user", userKey, userAuthority, given.user);
+  const { certified = true } = given;
+  const { hostAuthority, hostKey, userAuthority, userKey, host, user } = certify(given);
   await using sshd = await startSshd({
     folder: folder.path,
     hostKeys: [await writeKey(join(folder.path, "host"), formatPrivateKey(hostKey))],
@@ -154,19 +161,8 @@ export interface Visit {
 /** Our relay's SSH side for one visit of ssh. */
 export async function withSsh(given: SshCase, run: (visit: Visit) => Promise<void>): Promise<void> {
   await using folder = await temporaryFolder();
-  const keys = given.keys ?? "ed25519";
-  const [hostAuthority, hostKey, userAuthority, userKey] = [0, 1, 2, 3].map(() => newKey(keys)) as [
-    KeyObject,
-    KeyObject,
-    KeyObject,
-    KeyObject,
-  ];
-  const host = issue("host", hostKey, hostAuthority, given.host);
-  const user = issue("user", userKey, userAuthority, given.user);
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
-  const socket = once(server, "connection").then(([socket]) => socket as Socket);
-  server.listen(0, HOST);
-  await once(server, "listening");
+  const { hostAuthority, hostKey, userAuthority, userKey, host, user } = certify(given);
+  const { server, socket, port } = await listenOnce(HOST);
   const refusals: SallyportError[] = [];
   const relay = socket.then((socket) =>
     acceptSsh({
@@ -179,7 +175,6 @@ export async function withSsh(given: SshCase, run: (visit: Visit) => Promise<voi
     })
   );
   relay.catch(() => {});
-  const { port } = server.address() as AddressInfo;
   try {
     await using between = await given.between?.(port);
     const path = (name: string) => join(folder.path, name);

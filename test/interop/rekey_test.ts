@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Buffer } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { PlatformApi } from "../../src/enroll/api.ts";
 import { formatPrivateKey, publicKeyBlob } from "../../src/certificates/ssh_key.ts";
@@ -13,7 +13,7 @@ import { byte, string, uint32, WireReader } from "../../src/ssh/wire.ts";
 import { receive, send } from "../hashed_bytes.ts";
 import { freePort } from "../lab_process.ts";
 import { requirement } from "../requirements.ts";
-import { connectTo, GATEWAY_ID, newKey } from "../ssh/pair.ts";
+import { connectTo, GATEWAY_ID, listenOnce, newKey } from "../ssh/pair.ts";
 import { captureProtocols, rawSession } from "../ssh/raw_session.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { until } from "../virtual_clock.ts";
@@ -57,7 +57,7 @@ Deno.test({
       principals: [GATEWAY_ID],
       more: ["RekeyLimit 512K"],
     });
-    const socket = await dial(sshd.port);
+    const socket = await connectTo(sshd.port, HOST);
     const cat = new Cat();
     const raw = rawSession(socket, {
       certificate: issue("user", userKey!, userAuthority!).blob,
@@ -80,12 +80,6 @@ Deno.test({
     if (!socket.closed) await once(socket, "close");
   },
 });
-
-async function dial(port: number) {
-  const socket = connect({ host: HOST, port, allowHalfOpen: true, noDelay: true });
-  await once(socket, "connect");
-  return socket;
-}
 
 /** `ssh host cat`, as far as it takes. */
 class Cat {
@@ -145,8 +139,8 @@ Deno.test({
     await using folder = await temporaryFolder();
     const path = (name: string) => join(folder.path, name);
     const [hostKey, hostAuthority, userKey] = [0, 1, 2].map(() => newKey("ed25519"));
-    const server = createServer({ allowHalfOpen: true, noDelay: true });
-    const visit = once(server, "connection").then(([socket]) => {
+    const { server, socket: visitor, port } = await listenOnce(HOST);
+    const visit = visitor.then((socket) => {
       const session: Session = new Session({
         role: "server",
         socket,
@@ -167,12 +161,10 @@ Deno.test({
       });
       return { session, socket };
     });
-    server.listen(0, HOST);
-    await once(server, "listening");
     const forwarded = await freePort("127.0.0.1");
     {
       await using ssh = startSsh({
-        port: (server.address() as AddressInfo).port,
+        port,
         user: GATEWAY_ID,
         host: RELAY,
         knownHosts: await writeLine(
@@ -207,6 +199,24 @@ Deno.test({
   },
 });
 
+/**
+ * Sends 24 MiB to an echo, with new keys again and again meanwhile: `renew` asks for them and gives what
+ * only these keys have.
+ */
+async function carryWhile(
+  socket: Socket,
+  renew: (carrying: Promise<unknown>) => Promise<unknown>,
+): Promise<void> {
+  const seen = new Set<unknown>();
+  let over = false;
+  const carrying = Promise.all([send(socket, 2 * SIZE, GATEWAY), receive(socket)])
+    .finally(() => over = true);
+  while (!over) seen.add(await renew(carrying));
+  const [sent, got] = await carrying;
+  assert.deepEqual(got, sent);
+  assert.ok(seen.size > 5, `${seen.size} exchanges`);
+}
+
 Deno.test({
   name: "the lab's gateway and our relay: 24 MiB both ways at once, with new keys all the time",
   ...requirement("go"),
@@ -228,19 +238,11 @@ Deno.test({
       await using port = await openPort(() => platform.grant(host, target.port));
       const { gatewayId } = await platform.grant(host, target.port);
       const session = relay.registry.get(gatewayId)!;
-      const seen = new Set<unknown>();
-      let over = false;
-      const socket = await port.dial();
-      const carrying = Promise.all([send(socket, 2 * SIZE, GATEWAY), receive(socket)])
-        .finally(() => over = true);
-      while (!over) {
+      await carryWhile(await port.dial(), async (carrying) => {
         session.rekey();
         await Promise.race([session.ping(), carrying]);
-        seen.add(session.algorithms);
-      }
-      const [sent, got] = await carrying;
-      assert.deepEqual(got, sent);
-      assert.ok(seen.size > 5, `${seen.size} exchanges`);
+        return session.algorithms;
+      });
     } finally {
       stop.abort();
       await relay.finished;
@@ -260,18 +262,10 @@ Deno.test({
     await using target = await startTarget(host, (socket) => socket.pipe(socket));
     await using port = await openPort(() => platform.grant(host, target.port));
     const protocol = captured.made.find(({ _server: isServer }) => !isServer);
-    const seen = new Set<unknown>();
-    let over = false;
-    const socket = await port.dial();
-    const carrying = Promise.all([send(socket, 2 * SIZE, GATEWAY), receive(socket)])
-      .finally(() => over = true);
-    while (!over) {
+    await carryWhile(await port.dial(), async (carrying) => {
       protocol.rekey();
       await Promise.race([until(() => protocol._kexinit === undefined, "new keys"), carrying]);
-      seen.add(protocol._kex);
-    }
-    const [sent, got] = await carrying;
-    assert.deepEqual(got, sent);
-    assert.ok(seen.size > 5, `${seen.size} exchanges`);
+      return protocol._kex;
+    });
   },
 });

@@ -10,11 +10,14 @@ let built: Promise<void> | undefined;
 
 /** Builds it, once a test file; needs the requirement "denort". */
 export function build(): Promise<void> {
-  return built ??= (async () => {
-    const { status, err } = await runChild(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", join(ROOT, "scripts", "build.ts")],
-      env: { DENORT_BIN: await denortPath() },
-    });
-    assert.equal(status, 0, err);
-  })();
+  return built ??= buildIn(ROOT);
+}
+
+/** Builds it in a copy of the project. */
+export async function buildIn(root: string): Promise<void> {
+  const { status, err } = await runChild(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", join(root, "scripts", "build.ts")],
+    env: { DENORT_BIN: await denortPath() },
+  });
+  assert.equal(status, 0, err);
 }

@@ -11,7 +11,7 @@ import { type GatewayOptions, type RunningGateway, startGateway } from "../../sr
 import { parseRelayAddress } from "../../src/link/relay_address.ts";
 import { type RunningRelay, startRelay } from "../../src/relay/relay.ts";
 import type { RelayType } from "../../src/enroll/api.ts";
-import { connectSsh, type SshSession } from "../../src/ssh/client.ts";
+import { connectSsh, type ConnectSshOptions, type SshSession } from "../../src/ssh/client.ts";
 import { platform, type PlatformFixture } from "../platform/fixture.ts";
 import { temporaryFolder } from "../temporary.ts";
 
@@ -110,7 +110,7 @@ export class System implements AsyncDisposable {
   }
 
   /** Joins the relay as a registration, or a part of it, says. */
-  join(registration: GatewayRegistration, changed: { user?: string } = {}): Promise<SshSession> {
+  join(registration: GatewayRegistration, changed?: { user?: string }): Promise<SshSession> {
     return joinRelay(registration, changed);
   }
 
@@ -122,17 +122,18 @@ export class System implements AsyncDisposable {
 /** Joins a relay as a registration, or a part of it, says. */
 export async function joinRelay(
   { gatewayId, relayHost, ssh }: GatewayRegistration,
-  changed: { user?: string } = {},
+  changed: Partial<Pick<ConnectSshOptions, "user" | "socket" | "signal">> = {},
 ): Promise<SshSession> {
   const { host, port } = parseRelayAddress(relayHost);
   return await connectSsh({
-    socket: await dial(host, port),
-    user: changed.user ?? gatewayId,
+    socket: changed.socket ?? await dial(host, port),
+    user: gatewayId,
     certificate: ssh.clientCertificate,
     privateKey: ssh.clientPrivateKey,
     hostAuthority: ssh.serverCAPublicKey,
     hostPrincipals: [`${host}:${port}`],
     onChannel: (channel) => void channel.destroy(),
+    ...changed,
   });
 }
 

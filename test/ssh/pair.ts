@@ -138,19 +138,19 @@ export async function pair(options: PairOptions = {}): Promise<Pair> {
 }
 
 /** A listener on a free loopback port and the first connection that it gets. */
-export async function listenOnce(): Promise<
+export async function listenOnce(host = "127.0.0.1"): Promise<
   { server: Server; socket: Promise<Socket>; port: number }
 > {
   const server = createServer({ allowHalfOpen: true, noDelay: true });
   const socket = once(server, "connection").then(([socket]) => socket as Socket);
-  server.listen(0, "127.0.0.1");
+  server.listen(0, host);
   await once(server, "listening");
   return { server, socket, port: (server.address() as AddressInfo).port };
 }
 
 /** A connected socket, as egress/dial.ts would give it. */
-export async function connectTo(port: number): Promise<Socket> {
-  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+export async function connectTo(port: number, host = "127.0.0.1"): Promise<Socket> {
+  const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
   await once(socket, "connect");
   return socket;
 }

@@ -6,9 +6,8 @@ import { createHash } from "node:crypto";
 import { cp, readFile, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runChild } from "../child.ts";
-import { build } from "../program/built_binary.ts";
-import { denortPath, requirement, ROOT } from "../requirements.ts";
+import { build, buildIn } from "../program/built_binary.ts";
+import { requirement, ROOT } from "../requirements.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 const SCHEMAS = join(
@@ -36,11 +35,7 @@ Deno.test({
       });
     }
     await utimes(join(folder.path, "src", "main.ts"), 1, 1);
-    const { status, err } = await runChild(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", join(folder.path, "scripts", "build.ts")],
-      env: { DENORT_BIN: await denortPath() },
-    });
-    assert.equal(status, 0, err);
+    await buildIn(folder.path);
     const sums = (root: string) => readFile(join(root, "dist", "SHA256SUMS"), "utf8");
     assert.equal(await sums(folder.path), await sums(ROOT));
     assert.match(await sums(ROOT), /^[0-9a-f]{64} {2}sallyport$/m);

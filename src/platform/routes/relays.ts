@@ -1,6 +1,6 @@
 /** Relays: the list, and registration and heartbeat of organisation and instance relays (v1). */
 import { createRoute, z } from "@hono/zod-openapi";
-import { type Caller, permit, type Services } from "../access.ts";
+import { type Caller, ownerOf, permit, type Services } from "../access.ts";
 import type { PlatformApp } from "../app.ts";
 import { issueRelay } from "../issue.ts";
 import { host, name, port } from "../names.ts";
@@ -91,10 +91,4 @@ function organisationOf(caller: Caller): string {
   if (caller.kind === "identity") return caller.identity.organisation;
   if (caller.kind === "gateway") return caller.gateway.organisation;
   throw new Refusal(403, "this call is for gateways");
-}
-
-function ownerOf(caller: Caller): { organisation: string | null; identity: string | null } {
-  if (caller.kind === "instance") return { organisation: null, identity: null };
-  if (caller.kind !== "identity") throw new Refusal(403, "this call is for identities");
-  return { organisation: caller.identity.organisation, identity: caller.identity.id };
 }

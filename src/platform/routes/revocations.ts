@@ -1,6 +1,6 @@
 /** Our own call: whom a relay has to cut off before their certificates end. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { type Caller, permit, type Services } from "../access.ts";
+import { type Caller, ownerOf, permit, type Services } from "../access.ts";
 import type { PlatformApp } from "../app.ts";
 import { name } from "../names.ts";
 import { Refusal } from "../refusal.ts";
@@ -34,11 +34,6 @@ export function addRevocationRoutes(app: PlatformApp, services: Services): void 
     if (asking) demandUnrevoked("relay", asking);
     return context.json(revocationsFor(store, organisationOf(caller)), 200);
   });
-}
-
-function ownerOf(caller: Caller): { organisation: string | null; identity: string | null } {
-  const identity = caller.kind === "identity" ? caller.identity.id : null;
-  return { organisation: organisationOf(caller), identity };
 }
 
 /** null: every organisation's. */

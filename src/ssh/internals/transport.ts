@@ -142,6 +142,8 @@ export class Transport {
   #bytesSinceKeys = 0;
   #waiting = { messages: 0, bytes: 0 };
   #hostKey: Buffer | undefined;
+  /** The key exchange that goes on was our wish. */
+  #asked = false;
   readonly #rekeyBytes: number;
   readonly #mayRekey: () => boolean;
 
@@ -320,7 +322,6 @@ export class Transport {
     this.#asked = true;
     this.#events.onExchange?.(false);
   }
-  #asked = false;
 
   /** Says goodbye (RFC 4253 §11.1) and makes the transport unusable. */
   disconnect(reason: number): void {
